@@ -1,0 +1,77 @@
+"""The verb `check`: the main job. Binds configuration, run file and lane, and says the verdict."""
+
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from tidegauge.check import run_check
+from tidegauge.cli.options import AsJson, BudgetOverrides, Seed, Stdout, Terminated, say, terminable, write_json
+from tidegauge.config import load
+from tidegauge.errors import TidegaugeError
+from tidegauge.machine import read_machine
+from tidegauge.records import Finding, RunWriter
+from tidegauge.report.terminal import Report, line, words
+from tidegauge.subject import read_subject
+from tidegauge.verdicts import Verdict
+
+
+def check(*, seed: Seed = 1, budget: BudgetOverrides = [], json: AsJson = False) -> int:  # noqa: B006 - typer copies it
+    """Start the target, have it work, judge every figure.
+
+    The target, the work and a budget for each figure stand in tidegauge.toml, which is looked for from
+    the current directory upwards. The run is kept under results/runs beside it, with the output of every program.
+
+    Example: tidegauge check --budget check/entry/p50_ms=30
+
+    The lanes bench, load and soak are not part of this version, so the best exit status is 4, not measured.
+    """
+    config = load(Path.cwd())
+    budgets = config.budgets.override(budget)
+    if config.check is None:
+        raise TidegaugeError("tidegauge.toml has no [check]", "Name the program that does the work: workload = ...")
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show(what: Finding | str) -> None:
+        progress.print(line(what) if isinstance(what, Finding) else f"  | {what}", markup=False)
+
+    writer = RunWriter(
+        config.runs,
+        "check",
+        subject=read_subject(config.root),
+        machine=read_machine(),
+        seed=seed,
+        # Commands as they are written: no environment and no token, for a run travels further than the file.
+        config={
+            "target": config.target.command,
+            "needs": {need.name: need.command for need in config.target.needs},
+            "workload": config.check.workload,
+            "workload_timeout_s": config.check.timeout_s,
+            "budget_overrides": budget,
+        },
+    )
+    say(f"tidegauge check, run {writer.id}")
+    log_dir = config.runs / f"{writer.id}.logs"
+    with writer, terminable():
+        try:
+            run_check(config, config.check, budgets, writer, seed=seed, log_dir=log_dir, show=show)
+        except KeyboardInterrupt as interrupt:
+            by, status = ("SIGTERM", 143) if isinstance(interrupt, Terminated) else ("Ctrl-C", 130)
+            writer.finish(unfinished=f"the run was interrupted by {by}; run it again")
+            say(f"Interrupted by {by}; everything is stopped. See what was measured: tidegauge report {writer.id}")
+            return status
+        run = writer.finish()
+    if json:
+        write_json(msgspec.json.format(msgspec.json.encode(run)))
+    else:
+        Stdout().print("", Report(run), "", markup=False)
+    say(f"Run: {writer.path}\nOutput of every program: {log_dir}")
+    say(f"Exit status {run.verdict.exit_status}: {words(run.verdict)}.{_at_best(run.verdict is Verdict.NOT_MEASURED)}")
+    return run.verdict.exit_status
+
+
+def _at_best(is_not_measured: bool) -> str:
+    """Whoever sees 4 for the first time shall not search for a fault of his own."""
+    if not is_not_measured:
+        return ""
+    return " As long as bench, load and soak are not part of this version, check cannot exit 0."

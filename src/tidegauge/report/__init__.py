@@ -1,0 +1,1 @@
+"""A form a file: each takes a `Run` and renders it, and computes nothing."""
