@@ -1,0 +1,125 @@
+"""What the limits measure: the portfolio as it is, and as it would be with one more entry.
+
+`Exposure` (what is held, pending and owned now) + `EntryProposal` -> `present` or `after` -> `Situation`, one set of
+numbers. Every limit measures a `Situation`, so each looks at position plus order and none at the order alone.
+
+`Exposure` counts what is on its way too: strategies whose entry is pending are among `strategies`, and whoever adds
+one does so before it waits for anything, or two entries at once would both take the same room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from tradebot.domain.greeks import FLAT, PositionGreeks
+from tradebot.domain.strategies import Strategy, StrategyPlan, StrategyState
+from tradebot.domain.units import Money, PerUnitDelta
+
+UNKNOWN = Decimal("NaN")
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    equity: Money
+    portfolio: PositionGreeks
+    by_symbol: Mapping[str, PositionGreeks]
+    strategies: tuple[Strategy, ...]  # open, partial and pending ones; others are ignored
+    orders_in_flight: int
+    vix: float  # NaN when unknown: then nothing is entered unless the limit is switched off
+
+
+class EntryProposal(msgspec.Struct, frozen=True):
+    plan: StrategyPlan
+    quantity: int
+    greeks: PositionGreeks  # of the whole quantity
+    price: float  # of the underlying
+    exposure: Exposure
+    iv_rank: float | None = None  # 0 to 100; None without the history that it takes
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """One symbol's view of the whole. None: not part of this situation, because nothing is proposed."""
+
+    equity: Money
+    portfolio: PositionGreeks
+    symbol: PositionGreeks
+    shares: int  # held by all contracts, long and short alike
+    risk: Money  # all that can be lost
+    group_risk: Money  # by the symbols that move together
+    symbol_positions: int
+    orders_in_flight: int
+    vix: float
+    entry_risk: Money | None = None
+    price: float | None = None
+    quantity: int | None = None
+    iv_rank: float | None = None
+
+    def equity_share(self, risk: Money) -> float:
+        """Decimal as far as the quotient: two per cent of a sum with cents is two per cent exactly."""
+        if not (self.equity.is_finite() and risk.is_finite() and self.equity > 0):
+            return float("nan")
+        return float(risk / self.equity)
+
+    def delta_per_unit(self) -> PerUnitDelta:
+        """The portfolio's mean delta per share held: the way back from shares, through what holds them."""
+        return PerUnitDelta(self.portfolio.delta / max(self.shares, 1))
+
+
+def present(exposure: Exposure, symbol: str, groups: Mapping[str, str]) -> Situation:
+    """`groups` maps a symbol to the name of those it moves with; one without an entry moves alone."""
+    alive = [(each, units) for each in exposure.strategies if (units := _units_at_risk(each)) > 0]
+    group = groups.get(symbol, symbol)
+    return Situation(
+        equity=exposure.equity,
+        portfolio=exposure.portfolio,
+        symbol=exposure.by_symbol.get(symbol, FLAT),
+        shares=sum(_shares(each.plan, units) for each, units in alive),
+        risk=_sum(_risk(each.plan, units) for each, units in alive),
+        group_risk=_sum(
+            _risk(each.plan, units) for each, units in alive if groups.get(each.plan.symbol, each.plan.symbol) == group
+        ),
+        symbol_positions=sum(each.plan.symbol == symbol for each, _ in alive),
+        orders_in_flight=exposure.orders_in_flight,
+        vix=exposure.vix,
+    )
+
+
+def after(proposal: EntryProposal, groups: Mapping[str, str]) -> Situation:
+    plan, now = proposal.plan, present(proposal.exposure, proposal.plan.symbol, groups)
+    entry_risk = _risk(plan, proposal.quantity)
+    return msgspec.structs.replace(
+        now,
+        portfolio=now.portfolio.plus(proposal.greeks),
+        symbol=now.symbol.plus(proposal.greeks),
+        shares=now.shares + _shares(plan, proposal.quantity),
+        risk=now.risk + entry_risk,
+        group_risk=now.group_risk + entry_risk,
+        symbol_positions=now.symbol_positions + 1,
+        orders_in_flight=now.orders_in_flight + len(plan.legs),
+        entry_risk=entry_risk,
+        price=proposal.price,
+        quantity=proposal.quantity,
+        iv_rank=proposal.iv_rank,
+    )
+
+
+def _units_at_risk(strategy: Strategy) -> int:
+    """While legs are on their way any unit may turn out to be held."""
+    if strategy.state in {StrategyState.PENDING, StrategyState.PARTIAL}:
+        return strategy.quantity
+    return strategy.remaining if strategy.state is StrategyState.OPEN else 0
+
+
+def _risk(plan: StrategyPlan, units: int) -> Money:
+    """A plan that cannot lose is a mistake in the plan, not a reason to let it through."""
+    return plan.max_loss * units if plan.max_loss.is_finite() and plan.max_loss > 0 else UNKNOWN
+
+
+def _shares(plan: StrategyPlan, units: int) -> int:
+    return sum(leg.contract.multiplier for leg in plan.legs) * units
+
+
+def _sum(amounts: Iterable[Money]) -> Money:
+    return sum(amounts, Decimal(0))
