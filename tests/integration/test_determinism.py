@@ -14,8 +14,8 @@ def virtual_day(folder: Path, *, seed: int, hash_seed: int) -> bytes:
     """The event log of some virtual minutes, made by a process of its own."""
     folder.mkdir()
     log = folder / "events.jsonl"
-    command = [sys.executable, "-m", "tradebot", "run", "--virtual", "--venue", "paper", "--hours", "0.3"]
-    command += ["--start", "2026-11-20T15:00:00+00:00", "--enter-every", "120", "--seed", str(seed)]
+    command = [sys.executable, "-m", "tradebot", "run", "--virtual", "--venue", "paper", "--hours", "0.15"]
+    command += ["--start", "2026-11-20T15:00:00+00:00", "--enter-every", "60", "--seed", str(seed)]
     command += ["--data-dir", str(folder / "data"), "--event-log", str(log), "--log-level", "error"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TRADEBOT_")}
     environment["PYTHONHASHSEED"] = str(hash_seed)

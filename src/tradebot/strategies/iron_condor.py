@@ -1,7 +1,7 @@
 """The iron condor: a put spread below the market and a call spread above it, both sold at a small delta.
 
 It earns when the underlying stays between the short strikes. The legs stand in the order of their strikes: long put,
-short put, short call, long call; `spread.protection_first` says in which order to send them.
+short put, short call, long call.
 """
 
 from __future__ import annotations

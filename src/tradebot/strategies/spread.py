@@ -58,13 +58,21 @@ def spread_candidates(
     right: Right,
     expiry: date,
 ) -> tuple[OptionContract, ...]:
-    strikes = [strike for strike in chain.strikes if strike > 0]
-    if not strikes:
+    listed = sorted(strike for strike in chain.strikes if strike > 0)
+    if not listed:
         raise StrategyError(f"the chain of {chain.symbol} lists no strike")
     if not sigma_guess > 0.0:
         raise StrategyError(f"candidates need a guess of volatility above 0, not {sigma_guess}")
+    # Near the chain's end there is nothing further out: such a strike cannot be a short one, whatever its delta.
+    end, reach = (
+        (listed[-1] if right is Right.CALL else listed[0]),
+        settings.width_points - settings.width_error_points_max,
+    )
+    shorts = [strike for strike in listed if abs(strike - end) >= reach]
+    if not shorts:
+        raise StrategyError(f"the chain of {chain.symbol} lists no two strikes {reach:f} points apart")
     years = year_fraction(expiry, at)
-    grid = np.array([float(strike) for strike in strikes])
+    grid = np.array([float(strike) for strike in shorts])
     ends = []
     for sigma in (sigma_guess / SIGMA_REACH, sigma_guess * SIGMA_REACH):
         delta = price_and_greeks(spot, grid, years, sigma, 0.0, 0.0, right is Right.CALL).delta
@@ -72,8 +80,8 @@ def spread_candidates(
     low, high = sorted(ends)
     picks = np.unique(np.linspace(low, high, min(SHORTS_MAX, high - low + 1)).round().astype(int)).tolist()
     chosen = set()
-    for short in (strikes[pick] for pick in picks):
-        further = [strike for strike in strikes if _further_out(right, strike, short)]
+    for short in (shorts[pick] for pick in picks):
+        further = [strike for strike in listed if _further_out(right, strike, short)]
         if further:
             chosen |= {short, _nearest_width(further, short, settings)}
     return tuple(
@@ -83,25 +91,42 @@ def spread_candidates(
 
 
 def spread_of(view: ChainView, right: Right, settings: SpreadSettings) -> Spread:
+    """The short strike nearest to the wished delta that has a long one at about the wished width.
+
+    Among candidates the nearest by delta may itself be another one's wing, with no wing of its own quoted.
+    """
     quoted = view.side(right)
     name = f"{view.symbol} {view.expiry} {right.name.lower()}"
     if not quoted:
         raise StrategyError(f"no {name} has a usable quote")
-    short = min(quoted, key=lambda each: (abs(abs(each.delta) - settings.short_delta), each.contract.strike))
-    if not abs(abs(short.delta) - settings.short_delta) <= settings.short_delta_error_max:
-        raise StrategyError(f"no {name} has a delta near {settings.short_delta:g}: the nearest is {short.delta:.2f}")
+    shorts = sorted(quoted, key=lambda each: (_delta_error(each, settings), each.contract.strike))
+    if not _delta_error(shorts[0], settings) <= settings.short_delta_error_max:
+        raise StrategyError(
+            f"no {name} has a delta near {settings.short_delta:g}: the nearest is {shorts[0].delta:.2f}"
+        )
+    for short in shorts:
+        if _delta_error(short, settings) > settings.short_delta_error_max:
+            break
+        spread = _winged(short, quoted, right, settings)
+        if spread is not None and abs(spread.width_points - settings.width_points) <= settings.width_error_points_max:
+            return spread
+    strike, nearest = shorts[0].contract.strike, _winged(shorts[0], quoted, right, settings)
+    if nearest is None:
+        raise StrategyError(f"no {name} is further out than the short strike {strike:f}")
+    raise StrategyError(
+        f"no {name} lies about {settings.width_points:f} points from the short strike {strike:f}: "
+        f"the nearest to that is {nearest.long.contract.strike:f}"
+    )
+
+
+def _delta_error(short: Quoted, settings: SpreadSettings) -> float:
+    return abs(abs(short.delta) - settings.short_delta)
+
+
+def _winged(short: Quoted, quoted: Iterable[Quoted], right: Right, settings: SpreadSettings) -> Spread | None:
     strike = short.contract.strike
     further = {each.contract.strike: each for each in quoted if _further_out(right, each.contract.strike, strike)}
-    if not further:
-        raise StrategyError(f"no {name} is further out than the short strike {strike:f}")
-    long = further[_nearest_width(further, strike, settings)]
-    spread = Spread(long=long, short=short)
-    if abs(spread.width_points - settings.width_points) > settings.width_error_points_max:
-        raise StrategyError(
-            f"no {name} lies about {settings.width_points:f} points from the short strike {strike:f}: "
-            f"the nearest to that is {long.contract.strike:f}"
-        )
-    return spread
+    return Spread(long=further[_nearest_width(further, strike, settings)], short=short) if further else None
 
 
 def plan_of(kind: StrategyKind, view: ChainView, legs: tuple[Leg, ...], spreads: tuple[Spread, ...]) -> StrategyPlan:
@@ -120,11 +145,6 @@ def plan_of(kind: StrategyKind, view: ChainView, legs: tuple[Leg, ...], spreads:
         max_loss=(width_points - credit) * multiplier,
         max_profit=credit * multiplier,
     )
-
-
-def protection_first(legs: Iterable[Leg]) -> tuple[int, ...]:
-    """The order in which to send legs: what is bought protects, so it goes before what is sold."""
-    return tuple(index for index, _ in sorted(enumerate(legs), key=lambda item: -item[1].side.sign))
 
 
 def _further_out(right: Right, strike: Decimal, short: Decimal) -> bool:

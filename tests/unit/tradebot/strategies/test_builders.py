@@ -21,7 +21,6 @@ from tradebot.domain.units import PerUnitDelta
 from tradebot.pricing.calendar import days_to_expiry, year_fraction
 from tradebot.pricing.european import price_and_greeks
 from tradebot.strategies.registry import BUILDERS, builder
-from tradebot.strategies.spread import protection_first
 from tradebot.strategies.view import SpreadSettings
 
 AT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -208,10 +207,8 @@ def _only_puts(world: World) -> StrategyPlan:
 
 
 def _no_wings(world: World) -> StrategyPlan:
-    lowest = world.build(VERTICAL).legs[1].contract.strike
-    return world.build(
-        VERTICAL, {c: q for c, q in world.quotes(world.candidates(VERTICAL)).items() if c.strike >= lowest}
-    )
+    short = world.build(VERTICAL).legs[1].contract
+    return world.build(VERTICAL, {short: world.quotes(world.candidates(VERTICAL))[short]})
 
 
 def _two_symbols(world: World) -> StrategyPlan:
@@ -291,12 +288,6 @@ def test_every_kind_has_a_builder() -> None:
     """The registry is complete, and each builder makes plans of its own kind."""
     assert set(BUILDERS) == set(StrategyKind)
     assert [World().build(kind).kind for kind in KINDS] == KINDS
-
-
-def test_protection_goes_first() -> None:
-    """In the order of sending every bought leg comes before any sold one; otherwise the plan's order stays."""
-    legs = World().build(CONDOR).legs
-    assert protection_first(legs) == (0, 3, 1, 2)
 
 
 def test_the_expiry_is_the_nearest_to_45_days() -> None:
