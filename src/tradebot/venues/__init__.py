@@ -1,0 +1,1 @@
+"""The ways out of the house: `port.py` says what a venue is, each folder beside it is one."""
