@@ -26,7 +26,7 @@ class Rule(Protocol):
     def decide(self, view: PositionView) -> Decision | Awaitable[Decision | None] | None: ...
 
 
-class TakeProfit(msgspec.Struct, frozen=True):
+class TakeProfit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Half at 50 %, the rest at 80 %.
 
     It reduces only while nothing was closed yet (`remaining == quantity`), so a reduction is asked for until it has
@@ -51,7 +51,7 @@ class TakeProfit(msgspec.Struct, frozen=True):
         return None
 
 
-class StopLoss(msgspec.Struct, frozen=True):
+class StopLoss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Out at a loss of twice the premium, or of half of it in the last week, when there is no time to recover."""
 
     name: ClassVar[str] = "stop_loss"
@@ -72,7 +72,7 @@ class StopLoss(msgspec.Struct, frozen=True):
         return Decision(Action.CLOSE, self.name, reason, Urgency.IMMEDIATE)
 
 
-class TimeExit(msgspec.Struct, frozen=True):
+class TimeExit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Out before expiry, whatever it is worth; needs no price and so answers when the others cannot."""
 
     name: ClassVar[str] = "time_exit"

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from tradebot.domain.errors import TradebotError
+from tradebot.domain.ranges import SecondsOrOff
 from tradebot.domain.strategies import StrategyKind
 from tradebot.domain.workflows import EntryRequest
 from tradebot.execution.desk import Desk
@@ -20,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class AutopilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    every_s: float = 0.0  # 0: off
+    every_s: SecondsOrOff = 0.0  # 0: off
     kind: StrategyKind = StrategyKind.IRON_CONDOR
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
-from tradebot.domain.errors import Refused
+from tradebot.domain.alerts import Severity
+from tradebot.domain.errors import QueueFull, Refused
 from tradebot.domain.instruments import Stock
 from tradebot.domain.workflows import DryRun, EntryRequest, ExitRequest, Workflow, WorkflowState
 from tradebot.execution.context import Context
@@ -12,6 +14,7 @@ from tradebot.execution.entry import VIX, Entry, EntrySettings, exposure
 from tradebot.execution.exit import Exit
 
 QUANTITY_MAX = 1_000
+ROOM_POLL_S = 0.05
 
 
 class Desk:
@@ -52,24 +55,43 @@ class Desk:
     def exiting(self, strategy_id: str) -> bool:
         return self._exit.busy(strategy_id)
 
-    def resume(self) -> tuple[str, ...]:
-        """After a restart and a reconciliation: take up every workflow that had not ended."""
-        unfinished = self._context.workflows.unfinished()
-        for workflow in unfinished:
-            self._start(workflow)
-        return tuple(workflow.id for workflow in unfinished)
+    async def resume(self, workflow: Workflow) -> None:
+        """After a restart and a reconciliation: take up one that had not ended, as soon as there is room for it."""
+        while workflow.id not in self._context.supervisor.alive():
+            try:
+                self._run(workflow)
+            except QueueFull:
+                await asyncio.sleep(ROOM_POLL_S)
 
     def _start(self, workflow: Workflow) -> None:
-        context = self._context
+        try:
+            self._run(workflow)
+        except QueueFull as error:
+            self._fail(workflow, str(error))
+            raise
+
+    def _run(self, workflow: Workflow) -> None:
+        self._context.supervisor.run(workflow.id, self._to_the_end(workflow))
+
+    async def _to_the_end(self, workflow: Workflow) -> None:
+        """A workflow ends with a word on it, whatever happens; one that a stop interrupts is taken up again."""
         request = workflow.request
         try:
             if isinstance(request, EntryRequest):
-                context.supervisor.run(workflow.id, self._entry.run(workflow, request))
+                await self._entry.run(workflow, request)
             else:
-                context.supervisor.run(workflow.id, self._exit.run(workflow, request))
+                await self._exit.run(workflow, request)
         except Exception as error:
-            context.workflows.finish(workflow, WorkflowState.FAILED, steps=(), at=context.clock.now(), error=str(error))
+            self._fail(workflow, f"an error of the bot itself: {error!r}")
+            self._context.alerts.raise_(
+                Severity.CRITICAL, "workflow_broken", f"{workflow.id} ended by {error!r}: look at what it holds"
+            )
             raise
+
+    def _fail(self, workflow: Workflow, error: str) -> None:
+        context = self._context
+        latest = context.workflows.get(workflow.id)
+        context.workflows.finish(latest, WorkflowState.FAILED, steps=(), at=context.clock.now(), error=error)
 
 
 def _check_quantity(quantity: int) -> None:

@@ -8,13 +8,15 @@ crash left off: without intents it starts anew, because nothing was sent; with i
 from __future__ import annotations
 
 import msgspec
+import structlog
 
 from tradebot.domain.alerts import Severity
-from tradebot.domain.errors import Refused, TradebotError
+from tradebot.domain.errors import Refused, StoreError, TradebotError, UnknownContract
 from tradebot.domain.greeks import PositionGreeks
 from tradebot.domain.instruments import OptionContract, Stock
 from tradebot.domain.market import Quote
 from tradebot.domain.orders import AccountSummary, OrderIntent, OrderType, Purpose, TimeInForce
+from tradebot.domain.ranges import Seconds
 from tradebot.domain.strategies import Strategy, StrategyPlan, StrategyState
 from tradebot.domain.workflows import DryRun, EntryRequest, Workflow, WorkflowState
 from tradebot.execution.context import Context
@@ -23,21 +25,28 @@ from tradebot.execution.orders import client_id_of
 from tradebot.execution.workflows import StepTimer
 from tradebot.gates.situation import EntryProposal, Exposure
 
+log = structlog.get_logger(__name__)
+
 VIX = "VIX"
 
 
 class EntrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    quote_timeout_s: float = 5.0
+    quote_timeout_s: Seconds = 5.0
+    spot_age_s_max: Seconds = 30.0  # an underlying that is silent for longer means a feed that is
 
 
-def exposure(context: Context, account: AccountSummary, *, vix: float) -> Exposure:
-    """Everything the limits look at."""
+def exposure(context: Context, account: AccountSummary, *, vix: float, without: str = "") -> Exposure:
+    """Everything the limits look at; `without` is the strategy that an earlier life of the same entry left behind."""
     return context.valuation.exposure(
         equity=account.equity,
-        strategies=context.strategies.held(),
+        strategies=tuple(each for each in context.strategies.held() if each.id != without),
         orders_in_flight=len(context.inbox.orders.open_orders()),
         vix=vix,
     )
+
+
+def _strategy_id(workflow: Workflow) -> str:
+    return f"s-{workflow.id}"
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -75,9 +84,11 @@ class Entry:
         state, error, limit = WorkflowState.DONE, "", ""
         try:
             with context.breaker.allow() as permit:
-                intents = self._begun(workflow)
-                if not intents:
-                    workflow, intents = await self._prepare(workflow, request, timer)
+                try:
+                    workflow, intents = await self._ready(workflow, request, timer)
+                except UnknownContract:
+                    permit.released()  # a wrong symbol says nothing about the venue
+                    raise
                 with timer.step("legs"):
                     filled = await context.legs.run(intents)
                 with timer.step("book"):
@@ -93,10 +104,31 @@ class Entry:
             workflow, state, steps=timer.steps(), at=context.clock.now(), error=error, limit=limit
         )
 
+    async def _ready(
+        self, workflow: Workflow, request: EntryRequest, timer: StepTimer
+    ) -> tuple[Workflow, tuple[OrderIntent, ...]]:
+        """Intents that may be sent, of an earlier life or new ones; where there are none, nothing of them is left."""
+        try:
+            intents = self._begun(workflow)
+            return (workflow, intents) if intents else await self._prepare(workflow, request, timer)
+        except TradebotError as error:
+            self._give_up(workflow, reason=str(error))
+            raise
+
     def _begun(self, workflow: Workflow) -> tuple[OrderIntent, ...]:
-        """What an earlier life of this workflow had made durable."""
+        """What an earlier life of this workflow had made durable; if that is not every leg, nothing was sent."""
         orders = self._context.inbox.orders.of_workflow(workflow.id)
-        return tuple(order.intent for order in orders if order.intent.purpose is Purpose.OPEN)
+        intents = tuple(order.intent for order in orders if order.intent.purpose is Purpose.OPEN)
+        if intents and len(intents) < len(self._context.strategies.get(_strategy_id(workflow)).plan.legs):
+            raise StoreError("a crash interrupted the entry before all its legs were durable", remedy="Enter again")
+        return intents
+
+    def _give_up(self, workflow: Workflow, *, reason: str) -> None:
+        """Before anything was sent: neither a strategy nor an order may stay and count against the limits."""
+        context, strategy_id = self._context, _strategy_id(workflow)
+        context.legs.withdraw([order.intent for order in context.inbox.orders.of_workflow(workflow.id)])
+        if any(each.id == strategy_id for each in context.strategies.held()):
+            context.strategies.entry_failed(strategy_id, [], [], workflow_id=workflow.id, reason=reason)
 
     async def _prepare(
         self, workflow: Workflow, request: EntryRequest, timer: StepTimer
@@ -107,17 +139,14 @@ class Entry:
         with timer.step("gates"):
             account = await context.venue.account()
             # From here to `reserve` nothing waits: what passed is counted before anybody else is checked.
-            self._check(request, proposal, account)
-            strategy = context.strategies.create(f"s-{workflow.id}", proposal.plan, request.quantity)
+            strategy_id = _strategy_id(workflow)
+            self._check(request, proposal, account, without=strategy_id)
+            strategy = context.strategies.create(strategy_id, proposal.plan, request.quantity)
             context.valuation.reserve(strategy.id, request.symbol, proposal.greeks)
         workflow = context.workflows.update(msgspec.structs.replace(workflow, strategy_id=strategy.id))
         intents = self._intents(workflow, proposal, request.quantity)
         with timer.step("journal"):
-            try:
-                await context.legs.commit(intents)
-            except TradebotError as error:
-                context.strategies.entry_failed(strategy.id, [], [], workflow_id=workflow.id, reason=str(error))
-                raise
+            await context.legs.commit(intents)
         return workflow, intents
 
     async def _propose(self, request: EntryRequest, timer: StepTimer) -> Proposal:
@@ -126,8 +155,9 @@ class Entry:
             stock, vix = Stock(symbol=request.symbol), Stock(symbol=VIX)
             await context.lines.ensure([stock, vix])
             chain = await context.venue.chain(request.symbol)
-            spots = await context.board.wait_for([stock, vix], timeout_s=timeout_s)
-            spot, at = spots[stock].mid, context.clock.now()
+            fear = (await context.board.wait_for([vix], timeout_s=timeout_s))[vix]
+            busy = await context.board.wait_for([stock], timeout_s=timeout_s, max_age_s=self._settings.spot_age_s_max)
+            spot, at = busy[stock].mid, context.clock.now()
             candidates = context.planner.candidates(request.kind, chain, spot=spot, at=at)
             async with context.lines.held(candidates):
                 found = await context.board.wait_for(candidates, timeout_s=timeout_s)
@@ -135,9 +165,9 @@ class Entry:
         with timer.step("plan"):
             plan = context.planner.build(request.kind, quotes, spot=spot, at=at)
             greeks = context.planner.greeks(plan, quotes, quantity=request.quantity, spot=spot, at=at)
-        return Proposal(plan=plan, quotes=quotes, spot=spot, vix=spots[vix].mid, greeks=greeks)
+        return Proposal(plan=plan, quotes=quotes, spot=spot, vix=fear.mid, greeks=greeks)
 
-    def _check(self, request: EntryRequest, proposal: Proposal, account: AccountSummary) -> None:
+    def _check(self, request: EntryRequest, proposal: Proposal, account: AccountSummary, *, without: str = "") -> None:
         context = self._context
         context.gates.check(
             EntryProposal(
@@ -145,7 +175,7 @@ class Entry:
                 quantity=request.quantity,
                 greeks=proposal.greeks,
                 price=proposal.spot,
-                exposure=exposure(context, account, vix=proposal.vix),
+                exposure=exposure(context, account, vix=proposal.vix, without=without),
             )
         )
 
@@ -171,12 +201,20 @@ class Entry:
 
     async def _conclude(self, workflow: Workflow, intents: tuple[OrderIntent, ...], *, filled: bool) -> Strategy:
         context = self._context
+        strategy = context.strategies.get(workflow.strategy_id)
+        if workflow.id in strategy.applied:
+            return strategy  # an earlier life came this far, and only the workflow's end was lost
         fills = context.legs.fills(intents)
         if filled:
             return context.strategies.entered(
                 workflow.strategy_id, fills, workflow_id=workflow.id, at=context.clock.now()
             )
-        unwinding = await self._unwind(workflow, intents)
+        try:
+            unwinding = await self._unwind(workflow, intents)
+        except TradebotError as error:
+            # Without a durable intent nothing is sent: the legs stay, and monitoring will try again.
+            log.error("not_unwound", strategy_id=strategy.id, error=str(error))
+            unwinding = ()
         reason = next(
             (
                 order.reason

@@ -101,4 +101,5 @@ class Inbox:
             self.reconnects += 1
             self._on_reconnect()
         else:
+            self._board.forget_all()  # no price is better than one from before the loss
             self._alerts.raise_(Severity.WARNING, "venue_disconnected", reason)

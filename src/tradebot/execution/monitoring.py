@@ -21,6 +21,7 @@ from tradebot.domain.decisions import HOLD, Action, Decision, Urgency
 from tradebot.domain.errors import TradebotError
 from tradebot.domain.events import Decided, Event, GreeksChanged
 from tradebot.domain.greeks import PositionGreeks
+from tradebot.domain.ranges import Seconds
 from tradebot.domain.strategies import Strategy, StrategyState
 from tradebot.domain.workflows import ExitRequest
 from tradebot.execution.context import Context
@@ -31,8 +32,8 @@ log = structlog.get_logger(__name__)
 
 
 class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    cycle_s: float = 1.0
-    repair_every_s: float = 300.0  # a leg that nobody would buy just now will not find a buyer each second
+    cycle_s: Seconds = 1.0
+    repair_every_s: Seconds = 300.0  # a leg that nobody would buy just now will not find a buyer each second
 
 
 class Monitoring:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import structlog
 
-from tradebot.domain.errors import QueueFull
+from tradebot.domain.errors import QueueFull, StoreError
 from tradebot.domain.events import Event
 from tradebot.kernel.bus import Bus
 from tradebot.store.journal import Journal
@@ -25,8 +25,8 @@ class Outbox:
     def note(self, record: Record) -> None:
         try:
             self._journal.note(record)
-        except QueueFull as error:
-            log.error("journal_full", error=str(error))
+        except (QueueFull, StoreError) as error:
+            log.error("journal_note_lost", error=str(error))
 
     def publish(self, event: Event) -> None:
         try:

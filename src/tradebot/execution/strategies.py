@@ -33,6 +33,7 @@ STRATEGY_MOVES: Table[StrategyState] = Table(
 
 HELD_MAX = 1_000
 FINISHED_MAX = 2_000
+APPLIED_MAX = 16  # only those that a crash may have left unfinished matter
 
 
 def cash_of(fills: Iterable[Fill]) -> Money:
@@ -155,7 +156,7 @@ class Strategies:
 
     def _move(self, strategy: Strategy, state: StrategyState, workflow_id: str, **changes: object) -> Strategy:
         target = STRATEGY_MOVES.move(strategy.state, state)
-        applied = (*strategy.applied, workflow_id)
+        applied = (*strategy.applied[-APPLIED_MAX:], workflow_id)
         return self._keep(msgspec.structs.replace(strategy, state=target, applied=applied, **changes))
 
     def _keep(self, strategy: Strategy) -> Strategy:

@@ -83,7 +83,9 @@ class Valuation:
             self._waiting[strategy.id] = strategy
             return
         self._waiting.pop(strategy.id, None)
-        target = {leg.leg.contract: leg.leg.side.sign * leg.held for leg in strategy.legs if leg.held}
+        # A wing that was left to expire is nobody's to watch: it would keep its market line for ever.
+        watched = strategy.state in {StrategyState.OPEN, StrategyState.PARTIAL}
+        target = {leg.leg.contract: leg.leg.side.sign * leg.held for leg in strategy.legs if leg.held and watched}
         before = self._held.get(strategy.id, {})
         for contract in dict.fromkeys((*before, *target)):
             change = target.get(contract, 0) - before.get(contract, 0)

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from tradebot.domain.errors import KeyReused, NotFound
+from tradebot.domain.errors import KeyReused, NotFound, StoreError
 from tradebot.domain.events import WorkflowChanged
 from tradebot.domain.workflows import FINAL_WORKFLOW_STATES, Step, Workflow, WorkflowRequest, WorkflowState
 from tradebot.execution.outbox import Outbox
@@ -115,8 +115,13 @@ class Workflows:
             await self._journal.append(WorkflowRecorded(workflow=workflow, key=key or "", fingerprint=fingerprint))
         except BaseException as error:
             self._forget(workflow.id, key)
+            # It may be durable all the same, and must then not be taken up after a restart.
+            refused = msgspec.structs.replace(workflow, state=WorkflowState.FAILED, error="it was never accepted")
+            self._outbox.note(WorkflowRecorded(workflow=refused, key="", fingerprint=fingerprint))
             if accepted.durable is not None:
-                accepted.durable.set_exception(error)
+                # Who waits with the same key was not cancelled, even if the first one was.
+                told = error if isinstance(error, Exception) else StoreError("the request was not accepted")
+                accepted.durable.set_exception(told)
                 accepted.durable.exception()  # seen: whoever else waits gets it too
             raise
         if accepted.durable is not None:

@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from tradebot.domain.errors import BreakerOpen, VenueError
+from tradebot.domain.ranges import Count, Seconds
 from tradebot.kernel.bounds import Bounds
 from tradebot.kernel.machine import Table
 
@@ -43,13 +44,13 @@ MOVES = Table(
 )
 
 
-class BreakerSettings(msgspec.Struct, frozen=True):
-    failures_max: int = 5
-    window_s: float = 60.0
-    open_s: float = 300.0
-    successes_to_close: int = 3
-    probes_max: int = 1
-    probe_retry_s: float = 1.0  # what a refused caller is told while the probes are out
+class BreakerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    failures_max: Count = 5
+    window_s: Seconds = 60.0
+    open_s: Seconds = 300.0
+    successes_to_close: Count = 3
+    probes_max: Count = 1
+    probe_retry_s: Seconds = 1.0  # what a refused caller is told while the probes are out
 
 
 class Permit:

@@ -22,7 +22,7 @@ from tradebot.gates.situation import EntryProposal, Exposure, Situation, after, 
 AnyLimit = Limit[Situation, float]
 
 
-class GateSettings(msgspec.Struct, frozen=True):
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None switches a limit off."""
 
     portfolio_delta_max: ShareDelta | None = ShareDelta(50.0)

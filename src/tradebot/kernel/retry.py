@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tradebot.domain.ranges import Seconds, Share
 
-class Backoff(msgspec.Struct, frozen=True):
-    initial_s: float = 0.1
+
+class Backoff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    initial_s: Seconds = 0.1
     factor: float = 2.0
-    max_s: float = 30.0
-    jitter: float = 0.2  # share of each delay that is random
+    max_s: Seconds = 30.0
+    jitter: Share = 0.2  # share of each delay that is random
     attempts_max: int | None = None  # None: for ever, at max_s
 
     def delays_s(self, seed: int) -> Iterator[float]:

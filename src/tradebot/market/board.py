@@ -89,6 +89,10 @@ class QuoteBoard:
         """Its line ended: what it said last will only grow older."""
         self._latest.pop(instrument, None)
 
+    def forget_all(self) -> None:
+        """The connection is lost, and every line with it."""
+        self._latest.clear()
+
     def latest(self, instrument: Instrument) -> Quote | None:
         return self._latest.get(instrument)
 
@@ -103,10 +107,16 @@ class QuoteBoard:
             return Freshness.FRESH
         return Freshness.WARNING if age_s < self._warning_s else Freshness.STALE
 
-    async def wait_for(self, instruments: Iterable[Instrument], timeout_s: float) -> dict[Instrument, Quote]:
-        """A fresh quote of each instrument, in the order asked for; NoQuote names those that never came."""
+    async def wait_for(
+        self, instruments: Iterable[Instrument], timeout_s: float, *, max_age_s: float = math.inf
+    ) -> dict[Instrument, Quote]:
+        """A quote of each instrument, in the order asked for; NoQuote names those that never came.
+
+        A line that streams says only what changed, so an old quote on it is still the present one, and `forget` takes
+        what no longer streams. Ask for `max_age_s` where silence itself is a sign, as it is of a busy underlying.
+        """
         wanted = tuple(dict.fromkeys(instruments))
-        missing = self._not_fresh(wanted)
+        missing = self._lacking(wanted, max_age_s)
         if missing:
             if len(self._waiters) >= self._waiters_max:
                 raise QueueFull(f"{self._waiters_max} callers already wait for quotes", remedy="Try again shortly")
@@ -114,13 +124,13 @@ class QuoteBoard:
             self._waiters.append(waiter)
             try:
                 async with asyncio.timeout(timeout_s):
-                    while missing := self._not_fresh(wanted):
+                    while missing := self._lacking(wanted, max_age_s):
                         waiter.missing = frozenset(missing)
                         waiter.wake.clear()
                         await waiter.wake.wait()
             except TimeoutError:
                 names = ", ".join(instrument.key for instrument in missing)
-                raise NoQuote(f"no fresh quote of {names} within {timeout_s:g} s") from None
+                raise NoQuote(f"no quote of {names} within {timeout_s:g} s") from None
             finally:
                 self._waiters.remove(waiter)
         return {instrument: self._latest[instrument] for instrument in wanted}
@@ -130,8 +140,8 @@ class QuoteBoard:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def _not_fresh(self, instruments: tuple[Instrument, ...]) -> list[Instrument]:
-        return [each for each in instruments if self.age_s(each) >= self._fresh_s]
+    def _lacking(self, instruments: tuple[Instrument, ...], max_age_s: float) -> list[Instrument]:
+        return [each for each in instruments if each not in self._latest or self.age_s(each) > max_age_s]
 
 
 def _fault(quote: Quote) -> str:

@@ -17,15 +17,13 @@ import structlog
 
 from tradebot.decisions.engine import DecisionEngine
 from tradebot.domain.alerts import Alert, Severity
-from tradebot.domain.errors import QueueFull, VenueError
+from tradebot.domain.errors import QueueFull, SettingsError
 from tradebot.domain.events import AlertChanged, Event, StrategyChanged
 from tradebot.domain.greeks import PositionGreeks
-from tradebot.domain.instruments import Instrument, Stock
 from tradebot.domain.strategies import Strategy, StrategyKind
 from tradebot.execution.autopilot import Autopilot
 from tradebot.execution.context import Context
 from tradebot.execution.desk import Desk
-from tradebot.execution.entry import VIX
 from tradebot.execution.inbox import Inbox
 from tradebot.execution.legs import LegRunner
 from tradebot.execution.monitoring import Monitoring
@@ -43,13 +41,13 @@ from tradebot.kernel.bounds import Bounds
 from tradebot.kernel.bus import Bus
 from tradebot.kernel.clock import Clock
 from tradebot.kernel.event_log import EventLog
-from tradebot.kernel.retry import Backoff
 from tradebot.kernel.supervisor import Supervisor
 from tradebot.market.board import QuoteBoard
 from tradebot.market.lines import MarketLines
 from tradebot.pricing.book import Book
 from tradebot.profiles.recorder import Recorder
 from tradebot.profiles.settings import Settings
+from tradebot.recovery.coming_up import ComingUp
 from tradebot.recovery.reconcile import Reconciler
 from tradebot.recovery.replay import replay
 from tradebot.store.door import InlineDoor, ThreadDoor
@@ -60,9 +58,8 @@ from tradebot.venues.port import Venue
 
 log = structlog.get_logger(__name__)
 
-CONNECT_AGAIN = Backoff(initial_s=0.2, max_s=10.0)
 COMPACT_EVERY_S = 3600.0
-REMEMBER = timedelta(days=7)
+REMEMBER = timedelta(days=75)  # longer than any option we enter lives: its fills explain what is still held
 LAKE_LOOK_BACK = timedelta(days=1)
 
 
@@ -75,7 +72,6 @@ class Bot:
         self.bounds = bounds
         self.venue = venue
         self.started_at: datetime = clock.now()
-        self._ready = asyncio.Event()
         self.bus: Bus[Event] = Bus(bounds)
         doors = InlineDoor if virtual else partial(ThreadDoor, bounds=bounds)
         # Delta's retention reads the machine's clock, which under a virtual one is nobody's.
@@ -111,7 +107,6 @@ class Bot:
         self.valuation = Valuation(
             book=self.book, board=self.board, lines=self.lines, clock=self.clock, rate=settings.rate
         )
-        self.lines.pin(self._underlyings())
         self.board.listen(self.valuation.on_quote)
 
     def _build_execution(self, settings: Settings) -> None:
@@ -159,6 +154,9 @@ class Bot:
             supervisor=self.supervisor,
         )
         self.desk = Desk(self.context, settings.entry)
+        self._coming_up = ComingUp(
+            self.context, desk=self.desk, reconciler=self.reconciler, symbols=settings.symbols, seed=settings.seed
+        )
         self.monitoring = Monitoring(
             self.context,
             desk=self.desk,
@@ -170,11 +168,14 @@ class Bot:
 
     @property
     def ready(self) -> bool:
-        return self._ready.is_set() and self.venue.connected
+        return self._coming_up.done.is_set() and self.venue.connected
 
     async def start(self) -> None:
         """Return once the journal is replayed; the venue is reached in the background, see `ready`."""
-        await self.store.start()
+        try:
+            await self.store.start()
+        except OSError as error:
+            raise SettingsError(f"setting data_dir: {error.filename} cannot be used: {error.strerror}") from None
         seen = await replay(
             self.store.journal.replay(),
             orders=self.inbox.orders,
@@ -191,7 +192,7 @@ class Bot:
         if self._event_log is not None:
             self.supervisor.service("event_log", self._event_log.serve)
         self.supervisor.service("recorder", self._recorder.serve)
-        self.supervisor.service("coming_up", self._come_up)
+        self.supervisor.service("coming_up", self._coming_up.serve)
         self.supervisor.service("reconciler", self._when_ready(self.reconciler.serve))
         self.supervisor.service("monitoring", self._when_ready(self.monitoring.serve))
         if self.settings.autopilot.every_s > 0:
@@ -200,16 +201,17 @@ class Bot:
         self.supervisor.service("compaction", self._compact)
 
     async def wait_ready(self) -> None:
-        await self._ready.wait()
+        await self._coming_up.done.wait()
 
     async def stop(self) -> None:
         """Leave no task, thread, socket or file behind; harmless when already stopped."""
-        self._ready.clear()
+        self._coming_up.done.clear()
         await self.supervisor.stop()
         await self.venue.close()
         self._recorder.close()
         if self._event_log is not None:
             self._event_log.close()
+            self._event_log = None
         await self.store.stop()
         self.lines.close()
         self.board.close()
@@ -248,54 +250,22 @@ class Bot:
             "store": self.store.facts(),
         }
 
-    async def _come_up(self) -> None:
-        """Reach the venue, agree with it, take up what was under way; then there is nothing more to do."""
-        for delay_s in CONNECT_AGAIN.delays_s(self.settings.seed):
-            try:
-                if not self.venue.connected:
-                    await self.venue.connect(self.inbox)
-                await self._resubscribe()
-                await self.reconciler.run()
-                break
-            except VenueError as error:
-                log.warning("venue_not_reached", error=str(error))
-                await asyncio.sleep(delay_s)
-        self.reconciler.settle_strays({workflow.id for workflow in self.workflows.unfinished()})
-        resumed = self.desk.resume()
-        log.info("ready", resumed=len(resumed), differences=len(self.reconciler.differences))
-        self._ready.set()
-        await asyncio.Event().wait()
-
     def _when_ready(self, main: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def wait_and_serve() -> None:
-            await self._ready.wait()
+            await self._coming_up.done.wait()
             await main()
 
         return wait_and_serve
-
-    async def _resubscribe(self) -> None:
-        """Stream the underlyings and the legs we hold."""
-        legs = (leg.leg.contract for each in self.strategies.held() for leg in each.legs if leg.held)
-        await self.lines.ensure([*self._underlyings(), *legs])
-
-    def _underlyings(self) -> list[Instrument]:
-        return [Stock(symbol=symbol) for symbol in (*self.settings.symbols, VIX)]
 
     async def _compact(self) -> None:
         while True:
             await asyncio.sleep(COMPACT_EVERY_S)
             await self.store.journal.compact(REMEMBER)
 
-    async def _restore_lines(self) -> None:
-        try:
-            await self.lines.restore()
-        except VenueError as error:
-            log.warning("lines_not_restored", error=str(error))
-
     def _on_reconnect(self) -> None:
         self.reconciler.request()
         try:
-            self.supervisor.run("restore_lines", self._restore_lines())
+            self.supervisor.run("restore_lines", self._coming_up.restore_lines())
         except QueueFull as error:
             log.error("lines_not_restored", error=str(error))
 

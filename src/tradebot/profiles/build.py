@@ -7,6 +7,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from tradebot.domain.errors import SettingsError
 from tradebot.kernel.bounds import Bounds
 from tradebot.kernel.clock import Clock
 from tradebot.profiles.bot import Bot
@@ -18,14 +19,11 @@ def build_bot(settings: Settings, *, epoch: datetime, virtual: bool = False, eve
     """Call it on the loop the bot shall live on."""
     clock = Clock(asyncio.get_running_loop(), epoch, monotonic_s=None if virtual else time.monotonic)
     bounds = Bounds()
-    return Bot(
-        settings,
-        clock=clock,
-        bounds=bounds,
-        venue=_venue(settings, clock, bounds),
-        virtual=virtual,
-        event_log=event_log,
-    )
+    venue = _venue(settings, clock, bounds)
+    try:
+        return Bot(settings, clock=clock, bounds=bounds, venue=venue, virtual=virtual, event_log=event_log)
+    except OSError as error:  # the event log is all that is opened before the start
+        raise SettingsError(f"the event log {event_log} cannot be written: {error.strerror}") from None
 
 
 def _venue(settings: Settings, clock: Clock, bounds: Bounds) -> Venue:

@@ -26,10 +26,10 @@ async def run(
     if not virtual:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopped.set)
-    await bot.start()
     failed = asyncio.create_task(bot.supervisor.wait_failed(), name="failed")
     stopping = asyncio.create_task(stopped.wait(), name="stopping")
     try:
+        await bot.start()
         await asyncio.wait(
             {failed, stopping}, timeout=None if hours is None else hours * 3600.0, return_when=asyncio.FIRST_COMPLETED
         )

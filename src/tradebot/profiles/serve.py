@@ -23,10 +23,10 @@ log = structlog.get_logger(__name__)
 
 async def serve(settings: Settings, *, epoch: datetime, event_log: Path | None) -> int:
     bot = build_bot(settings, epoch=epoch, event_log=event_log)
-    await bot.start()
     server = ApiServer(bot)
     failed = asyncio.create_task(_end_when_failed(bot, server), name="failed")
     try:
+        await bot.start()
         await server.serve()
     except SystemExit:  # uvicorn's way of saying that the port is taken
         raise SettingsError(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tradebot.decisions.rules import StopLoss, TakeProfit, TimeExit
 from tradebot.domain.errors import SettingsError
+from tradebot.domain.ranges import Count, Port, Seconds
 from tradebot.execution.autopilot import AutopilotSettings
 from tradebot.execution.entry import EntrySettings
 from tradebot.execution.legs import LegSettings
@@ -33,10 +34,10 @@ SEE_SETTINGS = "`tradebot settings` shows every name and value"
 
 class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
     token: str = ""  # required to serve: an API that trades has no default password
-    sockets_max: int = 1_000
-    heartbeat_s: float = 5.0
+    sockets_max: Count = 1_000
+    heartbeat_s: Seconds = 5.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,10 +45,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venue: Literal["ibkr", "paper"] = "paper"
     data_dir: str = "var/tradebot"
     seed: int = 0
-    symbols: tuple[str, ...] = ("SPY", "QQQ", "IWM", "AAPL", "MSFT")
+    symbols: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("SPY", "QQQ", "IWM", "AAPL", "MSFT")
     rate: float = 0.04
-    jobs_max: int = 256
-    book_capacity: int = 10_000
+    jobs_max: Count = 256
+    book_capacity: Count = 10_000
     api: ApiSettings = ApiSettings()
     ibkr: IbkrSettings = IbkrSettings()
     paper: PaperSettings = PaperSettings()

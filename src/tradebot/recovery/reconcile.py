@@ -16,11 +16,13 @@ import structlog
 
 from tradebot.domain.alerts import Severity
 from tradebot.domain.errors import VenueError
+from tradebot.domain.instruments import OptionContract
+from tradebot.domain.ranges import Seconds
 from tradebot.execution.inbox import Inbox
 from tradebot.execution.orders import never_arrived
 from tradebot.kernel.alerts import Alerts
 from tradebot.kernel.clock import Clock
-from tradebot.venues.port import Venue
+from tradebot.venues.port import CLOCK_SKEW, Venue
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +30,7 @@ LOOK_BACK = timedelta(days=1)  # what venues remember of executions
 
 
 class ReconcileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    interval_s: float = 300.0
+    interval_s: Seconds = 300.0
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class Reconciler:
         self._clock = clock
         self._settings = settings
         self._wanted = asyncio.Event()
+        self._caught_up_at: datetime | None = None
         self._known: frozenset[str] = frozenset()
         self.runs = 0
         self.differences: tuple[Difference, ...] = ()
@@ -61,20 +64,33 @@ class Reconciler:
 
     async def catch_up(self, since: datetime) -> frozenset[str]:
         """Apply what the venue remembers, fills first; returns the client ids it knows."""
-        updates, fills = await asyncio.gather(self._venue.orders(), self._venue.executions_since(since))
+        updates, executed = await asyncio.gather(self._venue.orders(), self._catch_up_fills(since))
+        for update in updates:
+            self._inbox.on_order(update)
+        return frozenset(update.client_id for update in updates) | executed
+
+    async def _catch_up_fills(self, since: datetime) -> frozenset[str]:
+        fills = await self._venue.executions_since(since)
         for fill in fills:
             if self._inbox.orders.get(fill.client_id) is not None:  # a stranger's shows as a difference of positions
                 self._inbox.on_fill(fill)
-        for update in updates:
-            self._inbox.on_order(update)
-        return frozenset(update.client_id for update in updates) | frozenset(fill.client_id for fill in fills)
+        return frozenset(fill.client_id for fill in fills)
 
     async def run(self) -> tuple[Difference, ...]:
-        self._known = await self.catch_up(self._clock.now() - LOOK_BACK)
+        now = self._clock.now()
+        if self._caught_up_at is None:
+            self._known = await self.catch_up(now - LOOK_BACK)
+        elif self._inbox.orders.open_orders():
+            await self.catch_up(self._caught_up_at - CLOCK_SKEW)
+        else:  # every order of the day, asked for each time, would take longer each time
+            await self._catch_up_fills(self._caught_up_at - CLOCK_SKEW)
+        self._caught_up_at = now
         self._inbox.positions.expire(self._clock.now())
-        moving = {order.intent.contract for order in self._inbox.orders.open_orders()}
-        ours = {each.contract: each.quantity for each in self._inbox.positions.all()}
+        moving, before = self._moving(), self._ours()
         venues = {each.contract: each.quantity for each in await self._venue.positions() if each.quantity}
+        ours = self._ours()
+        # What fills while the venue answers is in one of the two and perhaps not in the other.
+        moving |= self._moving() | {contract for contract, _ in before.items() ^ ours.items()}
         differences = []
         for contract in sorted(ours.keys() | venues.keys()):
             mine, theirs = ours.get(contract, 0), venues.get(contract, 0)
@@ -91,6 +107,12 @@ class Reconciler:
         self.differences = tuple(differences)
         self.runs += 1
         return self.differences
+
+    def _moving(self) -> set[OptionContract]:
+        return {order.intent.contract for order in self._inbox.orders.open_orders()}
+
+    def _ours(self) -> dict[OptionContract, int]:
+        return {each.contract: each.quantity for each in self._inbox.positions.all()}
 
     def settle_strays(self, unfinished: Collection[str]) -> None:
         """After a restart: orders whose workflow has ended, so that nobody would ever look at them again."""

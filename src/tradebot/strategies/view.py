@@ -18,6 +18,7 @@ import numpy as np
 from tradebot.domain.errors import StrategyError
 from tradebot.domain.instruments import OptionContract, Right
 from tradebot.domain.market import Quote
+from tradebot.domain.ranges import CountOrZero
 from tradebot.domain.units import Money, PerUnitDelta
 from tradebot.pricing.calendar import days_to_expiry, year_fraction
 from tradebot.pricing.european import price_and_greeks
@@ -26,13 +27,13 @@ from tradebot.pricing.implied import implied_volatility
 TICK = Decimal("0.0001")  # what money is kept to
 
 
-class SpreadSettings(msgspec.Struct, frozen=True):
+class SpreadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The numbers of a credit spread; the `*_error_max` say how far from its wish a builder may end up."""
 
     short_delta: PerUnitDelta  # absolute
     short_delta_error_max: float = 0.08
-    dte_days: int = 45
-    dte_error_days_max: int = 15
+    dte_days: CountOrZero = 45
+    dte_error_days_max: CountOrZero = 15
     width_points: Decimal = Decimal(10)
     width_error_points_max: Decimal = Decimal(5)
 

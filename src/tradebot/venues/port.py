@@ -9,7 +9,7 @@ returns quickly and never raises for bad data, it counts it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -17,6 +17,8 @@ import msgspec
 from tradebot.domain.instruments import Instrument, OptionChain
 from tradebot.domain.market import Quote
 from tradebot.domain.orders import AccountSummary, Fill, OrderIntent, OrderType, OrderUpdate, Position
+
+CLOCK_SKEW = timedelta(minutes=5)  # by which a venue's clock may differ from ours
 
 
 class Capabilities(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
+import ib_async
 import msgspec
 import structlog
 
@@ -156,7 +157,8 @@ class IbkrVenue:
     async def executions_since(self, since: datetime) -> tuple[Fill, ...]:
         """Those of the venue's present trading day: it remembers no more."""
         live = self._connected()
-        rows = await live.session.request("executions", live.session.ib.reqExecutionsAsync)
+        later = ib_async.ExecutionFilter(time=mapping.filter_time(since))
+        rows = await live.session.request("executions", lambda: live.session.ib.reqExecutionsAsync(later))
         rows = [row for row in rows if row.execution.orderRef and row.execution.time >= since]
         await live.orders.wait_for_commissions(rows)
         found = []

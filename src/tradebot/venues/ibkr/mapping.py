@@ -241,6 +241,11 @@ def quote_from(instrument: Instrument, ticker: ib_async.Ticker, at: datetime) ->
     return Quote(instrument=instrument, at=at, bid=bid, ask=ask, last=last, iv=iv if 0.0 < iv < math.inf else math.nan)
 
 
+def filter_time(instant: datetime) -> str:
+    """An instant as a request for executions wants it: with the hyphen that means UTC."""
+    return f"{instant.astimezone(UTC):%Y%m%d-%H:%M:%S}"
+
+
 def quantity(value: float | Decimal) -> int:
     """A whole number of contracts, not negative."""
     number = float(value)

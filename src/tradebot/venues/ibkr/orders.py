@@ -59,7 +59,8 @@ class Orders:
 
     @property
     def working(self) -> int:
-        return len(self._wrapper.trades) - len(self.finished)
+        """Ours alone: while completed orders are asked for, the client holds every one of the day."""
+        return sum(1 for trade in self._by_client_id.values() if not trade.isDone())
 
     def close(self) -> None:
         """Fills still waiting for a commission are dropped: the venue tells them, complete, to whoever asks again."""

@@ -17,6 +17,7 @@ from tradebot.domain.errors import UnknownContract
 from tradebot.domain.instruments import Instrument, OptionContract
 from tradebot.domain.market import Quote
 from tradebot.domain.orders import FINAL_ORDER_STATES, Fill, OrderIntent, OrderState, OrderType, OrderUpdate, Side
+from tradebot.domain.ranges import Count, Seconds, SecondsOrOff
 from tradebot.domain.units import Money
 from tradebot.kernel.clock import Clock
 from tradebot.venues.paper.feed import PriceFeed
@@ -27,19 +28,19 @@ CENT = Decimal("0.01")
 STOCK_HALF_SPREAD = 0.01
 
 
-class PaperSettings(msgspec.Struct, frozen=True):
+class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account: str = "PAPER"
     cash: Money = Decimal(1_000_000)
     commission: Money = Decimal("0.65")  # a contract
-    latency_min_s: float = 0.001
-    latency_max_s: float = 0.010
-    quote_interval_s: float = 1.0
+    latency_min_s: SecondsOrOff = 0.001
+    latency_max_s: SecondsOrOff = 0.010
+    quote_interval_s: Seconds = 1.0
     partial_fills: bool = False
-    market_lines_max: int = 100
-    wire_max: int = 10_000  # requests under way
-    orders_working_max: int = 1_000
-    orders_finished_max: int = 10_000
-    executions_max: int = 10_000
+    market_lines_max: Count = 100
+    wire_max: Count = 10_000  # requests under way
+    orders_working_max: Count = 1_000
+    orders_finished_max: Count = 10_000
+    executions_max: Count = 10_000
 
 
 class _Order:

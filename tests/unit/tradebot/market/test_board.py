@@ -104,7 +104,7 @@ def test_waits_until_every_quote_is_fresh() -> None:
     async def test(board: QuoteBoard) -> None:
         board.on_quote(quote(SPY))
         await asyncio.sleep(40)
-        waiting = asyncio.create_task(board.wait_for([QQQ, SPY], timeout_s=5))
+        waiting = asyncio.create_task(board.wait_for([QQQ, SPY], timeout_s=5, max_age_s=30))
         await asyncio.sleep(1)
         board.on_quote(quote(QQQ, after_s=41))
         await asyncio.sleep(1)
@@ -178,3 +178,19 @@ def test_says_its_bounds_and_takes_them_back() -> None:
         assert bounds.snapshot() == ()
 
     run_virtual(main())
+
+
+def test_a_line_that_says_nothing_new_is_still_quoted_until_the_connection_is_lost() -> None:
+    """An old quote of a quiet option is its present one; after a loss only a new one counts."""
+
+    async def test(board: QuoteBoard) -> None:
+        board.on_quote(quote(SPY))
+        await asyncio.sleep(3600)
+        assert SPY in await board.wait_for([SPY], timeout_s=1)
+        with pytest.raises(NoQuote):
+            await board.wait_for([SPY], timeout_s=1, max_age_s=30)
+        board.forget_all()
+        with pytest.raises(NoQuote):
+            await board.wait_for([SPY], timeout_s=1)
+
+    with_board(test)
