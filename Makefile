@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 # Two workers suit two cores; more only fight over them.
 TEST_WORKERS ?= 2
 
-.PHONY: check test lint format lock clean
+.PHONY: check test lint format lock compare clean
 
 check: $(READY)
 	$(BIN)/tidegauge check
@@ -26,9 +27,10 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Pins every extra for every Python and platform we support; names no package index.
+# Pins what every machine installs, for every Python and platform we support; names no package index.
+# The peers that benchmarks compare with are left out.
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --upgrade --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra bot --extra venues --extra dev --universal --upgrade --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "tidegauge needs Python >= 3.11: make PYTHON=/path/to/python3.11 ...")'
@@ -37,5 +39,14 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	touch $(READY)
 
+# Beside the peers, in an environment of their own: they are old, heavy, and nobody's dependency.
+compare: $(PEERS)/.ready
+	$(PEERS)/bin/python benchmarks/compare_pricing.py
+
+$(PEERS)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -c requirements.lock -e '.[bot,peers]' mpmath
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from support.facts import CACHE
 from tradebot.domain.errors import StoreError
 from tradebot.domain.strategies import StrategyKind, StrategyState
 from tradebot.domain.workflows import FINAL_WORKFLOW_STATES, EntryRequest, ExitRequest, Workflow
@@ -54,7 +55,12 @@ def nothing_left() -> Iterator[None]:
 
 
 def make_bot(folder: Path, *, event_log: Path | None = None, **overrides: Any) -> Bot:
-    settings = load_settings(options.SETTINGS, file=None, environ={}, overrides={"data_dir": str(folder)} | overrides)
+    settings = load_settings(
+        options.SETTINGS,
+        file=None,
+        environ=CACHE,
+        overrides={"data_dir": str(folder)} | overrides,
+    )
     return build_bot(settings, epoch=datetime.now(UTC), event_log=event_log)
 
 

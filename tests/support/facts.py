@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 from tradebot.domain.instruments import OptionContract, Right
 from tradebot.domain.orders import Fill, OrderIntent, OrderState, OrderType, OrderUpdate, Side, TimeInForce
 from tradebot.domain.strategies import Leg, StrategyKind, StrategyPlan
+
+CACHE = {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}  # of compiled kernels, for bots built in the test's process
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EXPIRY = date(2027, 1, 15)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from support.facts import CACHE
 from tradebot.domain.market import Quote
 from tradebot.domain.orders import Fill, OrderIntent, OrderUpdate, Purpose
 from tradebot.domain.strategies import StrategyKind
@@ -70,7 +71,10 @@ class WatchedVenue(PaperVenue):
 
 def make_bot(folder: Path, clock: Clock, venue: PaperVenue, *, event_log: Path | None = None, **overrides: Any) -> Bot:
     settings = load_settings(
-        options.SETTINGS, file=None, environ={}, overrides={"data_dir": str(folder / "bot")} | overrides
+        options.SETTINGS,
+        file=None,
+        environ=CACHE,
+        overrides={"data_dir": str(folder / "bot")} | overrides,
     )
     bot = Bot(settings, clock=clock, bounds=Bounds(), venue=venue, virtual=True, event_log=event_log)
     bot.store.writer.add = lambda *_rows: None  # type: ignore[method-assign] # the lake has tests of its own, and time

@@ -72,6 +72,8 @@ class BotCollector(Collector):
         yield _gauge("bot_workflows", "Remembered workflows in each state.", "state", bot.workflows.counts())
         held = len(bot.strategies.held())
         yield GaugeMetricFamily("bot_strategies_held", "Strategies that are not closed.", value=held)
+        yield CounterMetricFamily("bot_kernel_compiles", "Compiles while trading.", value=bot.kernel_compiles)
+        yield GaugeMetricFamily("bot_book_drift", "Running totals against a fresh sum.", value=bot.book_drift)
         connected = bot.venue.connected
         yield GaugeMetricFamily("bot_streaming_connection_state", "1 while the venue is connected.", value=connected)
         yield CounterMetricFamily("bot_streaming_reconnect", "Connections to the venue.", value=inbox.reconnects)

@@ -183,6 +183,14 @@ class BotView(Protocol):
     def order_attempts(self) -> int:
         """How many orders were handed to the venue since the start."""
 
+    @property
+    def kernel_compiles(self) -> int:
+        """Kernels compiled since the start's warm-up: each one stopped trading for a moment."""
+
+    @property
+    def book_drift(self) -> float:
+        """How far the book's running totals were from a fresh sum when that was last made, as a share."""
+
     async def capacity(self, symbol: str) -> Mapping[str, float | None]:
         """What each limit leaves for an entry in this symbol, by the limit's name; None: it does not apply."""
 

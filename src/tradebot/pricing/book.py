@@ -1,13 +1,18 @@
 """The book: everything that is held, priced and summed, kept up to date as spots, volatilities and time move.
 
-fills -> `add` -> (strategies x contracts, a sparse matrix of quantities) -> one `Block` an underlying, in which each
+fills -> `add` -> (strategies x contracts, a sparse matrix of quantities) -> the tables of `lanes`, in which each
 contract is priced once however many strategies hold it -> totals by strategy, by underlying and of the portfolio. A
-tick reprices its own underlying and nothing else; `revalue` moves the time of all.
+tick reprices its own underlying and nothing else, in one call that allocates nothing; `revalue` moves the time of
+all.
 
 Order of use: `set_underlying`, `revalue` (the book owns no clock), then for each contract `set_sigma` before the
 first `add`. `add` accumulates: a fill that closes is added with the opposite sign, and what reaches zero is gone, so
-a partial close needs nothing else. A contract leaves the blocks with its last holder; its volatility stays behind
+a partial close needs nothing else. A contract leaves the tables with its last holder; its volatility stays behind
 for the next one.
+
+The portfolio's totals run along with the ticks. Every RECOMPUTE_TICKS ticks (and at each `recompute`) they are summed
+afresh from the inputs, and `drift` says how far they had run apart: a part in 1e12 of the sizes summed is rounding,
+more is a defect.
 
 Bounds: `capacity` holdings (pairs of strategy and contract, which bounds contracts and strategies too), as many
 underlyings, and as many volatilities that wait for a holder, of which the oldest are forgotten first. `len(book)` is
@@ -20,18 +25,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
 from tradebot.domain.errors import LimitExceeded, NotFound, PricingError
 from tradebot.domain.greeks import PositionGreeks, UnitGreeks
 from tradebot.domain.instruments import OptionContract
-from tradebot.pricing.block import FIGURES, Block, Row, position
+from tradebot.domain.units import PerUnitDelta, ShareDelta
+from tradebot.pricing import slices as kernels
 from tradebot.pricing.calendar import expiry_instant, timestamp_s
-from tradebot.pricing.european import Floats, checked
+from tradebot.pricing.european import checked
+from tradebot.pricing.formula import FIGURES, SHARES, Floats
+from tradebot.pricing.lanes import Lanes
+from tradebot.pricing.slices import DIVIDEND, PORTFOLIO, RATE, SIGMA, SPOT, TOTALS
+
+RECOMPUTE_TICKS: Final = 100_000
+
+Target = tuple[Floats, Floats, Floats, Floats, int]  # what `kernels.tick` takes, but for the spot
 
 
 class Book:
@@ -39,8 +51,14 @@ class Book:
         if capacity <= 0:
             raise ValueError(f"a book's capacity must be positive, not {capacity}")
         self.capacity = capacity
+        self.drift = 0.0
         self._at_s: float | None = None
-        self._blocks: dict[str, Block] = {}
+        self._lanes = Lanes()
+        self._rows: dict[str, int] = {}
+        self._targets: dict[str, Target] = {}
+        self._version = 0
+        self._ticks = 0
+        self._fresh = np.zeros((2, FIGURES))
         self._strategies: dict[str, dict[OptionContract, int]] = {}
         self._holdings = 0
         self._holders: Counter[OptionContract] = Counter()
@@ -51,37 +69,74 @@ class Book:
 
     def symbols(self) -> tuple[str, ...]:
         """The underlyings the book knows, held or not."""
-        return tuple(sorted(self._blocks))
+        return tuple(sorted(self._rows))
 
     def set_underlying(self, symbol: str, spot: float, rate: float, dividend: float) -> None:
         _positive("spot", spot)
         checked("rate", rate)
         checked("dividend", dividend)
-        block = self._blocks.get(symbol)
-        if block is None:
-            self._room("underlyings", len(self._blocks))
-            self._blocks[symbol] = Block.empty(spot, rate, dividend)
-        else:
-            self._blocks[symbol] = self._priced(replace(block, spot=spot, rate=rate, dividend=dividend))
+        row = self._rows.get(symbol)
+        if row is None:
+            self._room("underlyings", len(self._rows))
+            self._rows[symbol] = self._lanes.add_underlying(spot, rate, dividend)
+            self._bind()
+            return
+        market = self._lanes.underlyings[row]
+        before = market[[SPOT, RATE, DIVIDEND]]
+        market[[SPOT, RATE, DIVIDEND]] = spot, rate, dividend
+        if not self._reprice(row):
+            market[[SPOT, RATE, DIVIDEND]] = before
+            self._reprice(row)
+            raise _not_finite(symbol)
 
     def on_tick(self, symbol: str, price: float) -> None:
         """Move one underlying's spot; no other underlying is touched."""
         _positive("spot", price)
-        self._blocks[symbol] = self._priced(replace(self._block(symbol), spot=price))
+        target = self._targets.get(symbol)
+        if target is None:
+            raise _unknown(symbol)
+        if not kernels.tick(*target, float(price)):
+            raise _not_finite(symbol)
+        self._ticks += 1
+        if self._ticks >= RECOMPUTE_TICKS:
+            self.recompute()
 
     def revalue(self, at: datetime) -> None:
         """Move time. A contract past its expiry is worth its intrinsic value until its strategy is removed."""
         at_s = timestamp_s(at)
-        blocks = {symbol: block.priced(at_s) for symbol, block in self._blocks.items()}
-        self._blocks, self._at_s = blocks, at_s
+        if not self._revalue_all(at_s):
+            if self._at_s is not None:
+                self._revalue_all(self._at_s)
+            raise PricingError(f"the book has no value at {at}", remedy="Check the size of rates and volatilities")
+        self._at_s = at_s
+
+    def recompute(self) -> float:
+        """Sum the portfolio afresh, put the sums in the running ones' place, and return how far these had drifted."""
+        lanes = self._lanes
+        kernels.recomputed(lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings, lanes.count, self._fresh)
+        totals, sizes = self._fresh
+        running = lanes.underlyings[PORTFOLIO, TOTALS : TOTALS + FIGURES]
+        self.drift = float(np.max(np.abs(running - totals) / np.where(sizes > 0.0, sizes, 1.0)))
+        lanes.underlyings[PORTFOLIO, TOTALS:] = 0.0
+        for row in range(PORTFOLIO + 1, lanes.count):
+            lanes.underlyings[row, TOTALS : TOTALS + FIGURES] = 0.0
+            self._reprice(row)
+        self._ticks = 0
+        return self.drift
 
     def set_sigma(self, contract: OptionContract, sigma: float) -> None:
         _positive("sigma", sigma)
-        block = self._block(contract.symbol)
-        if contract in block:
-            self._blocks[contract.symbol] = block.with_sigma(block.place(contract), sigma, self._time_s())
-        else:
+        row = self._row(contract.symbol)
+        if contract not in self._lanes:
             self._keep_sigma(contract, sigma)
+            return
+        column = self._lanes.column(contract)
+        before = float(self._lanes.inputs[SIGMA, column])
+        self._lanes.inputs[SIGMA, column] = sigma
+        if not self._reprice(row):
+            self._lanes.inputs[SIGMA, column] = before
+            self._reprice(row)
+            raise _not_finite(contract.key)
 
     def add(self, strategy_id: str, contract: OptionContract, quantity: int) -> None:
         """Change what a strategy holds of a contract by a signed number of contracts."""
@@ -90,7 +145,7 @@ class Book:
         held = self._strategies.get(strategy_id, {}).get(contract)
         if held is None:
             self._room("holdings", len(self))
-            self._blocks[contract.symbol] = self._with_column(contract)
+            self._price(contract)
             self._waiting_sigma.pop(contract, None)
             self._strategies.setdefault(strategy_id, {})[contract] = 0
             self._holders[contract] += 1
@@ -102,27 +157,31 @@ class Book:
             self._hold(strategy_id, contract, 0)
 
     def contract(self, contract: OptionContract) -> UnitGreeks:
-        block = self._block(contract.symbol)
-        if contract not in block:
+        self._row(contract.symbol)
+        if contract not in self._lanes:
             raise NotFound(f"nobody in the book holds {contract.key}")
-        return block.unit(block.place(contract))
+        figures = self._lanes.outputs[:, self._lanes.column(contract)].tolist()
+        price, delta, gamma, theta, vega, rho = figures
+        return UnitGreeks(price=price, delta=PerUnitDelta(delta), gamma=gamma, theta=theta, vega=vega, rho=rho)
 
     def strategy(self, strategy_id: str) -> PositionGreeks:
-        return position(_sum(self._leg_totals(*leg) for leg in sorted(self._legs(strategy_id).items())))
+        legs = self._legs(strategy_id)
+        shares = [quantity * contract.multiplier for contract, quantity in legs.items()]
+        figures = self._lanes.outputs[:, [self._lanes.column(contract) for contract in legs]]
+        # `fsum` is exact: equal holdings give equal sums, in whatever order they were put together.
+        return _position([math.fsum(row) for row in (figures * shares).tolist()])
 
     def underlying(self, symbol: str) -> PositionGreeks:
-        return position(self._block(symbol).totals)
+        return self._totals(self._row(symbol))
 
     def portfolio(self) -> PositionGreeks:
-        return position(_sum(self._blocks[symbol].totals for symbol in self.symbols()))
+        return self._totals(PORTFOLIO)
 
     def _hold(self, strategy_id: str, contract: OptionContract, quantity: int) -> None:
-        """Set one holding, which exists; nothing here can fail, for a quantity needs no pricing."""
+        """Set one holding, which exists."""
         legs = self._strategies[strategy_id]
-        block = self._blocks[contract.symbol]
-        column = block.place(contract)
-        change = (quantity - legs[contract]) * contract.multiplier
-        block = block.with_shares(column, float(block.inputs[Row.SHARES, column]) + change)
+        column = self._lanes.column(contract)
+        self._lanes.inputs[SHARES, column] += (quantity - legs[contract]) * contract.multiplier
         legs[contract] = quantity
         if quantity == 0:
             del legs[contract]
@@ -132,21 +191,58 @@ class Book:
             self._holdings -= 1
             if self._holders[contract] == 0:
                 del self._holders[contract]
-                self._keep_sigma(contract, float(block.inputs[Row.SIGMA, column]))
-                block = block.without(column)
-        self._blocks[contract.symbol] = block
+                self._keep_sigma(contract, float(self._lanes.inputs[SIGMA, column]))
+                self._lanes.remove(contract)
+        self._reprice(self._rows[contract.symbol])
+        if not self._holdings:
+            self._lanes.underlyings[PORTFOLIO, TOTALS:] = 0.0  # nothing is nothing, not what rounding left of it
 
-    def _with_column(self, contract: OptionContract) -> Block:
-        """The contract's block with a priced column for it, or the reason why it can have none."""
-        block = self._block(contract.symbol)
-        at_s = self._time_s()
-        if expiry_instant(contract.expiry).timestamp() <= at_s:
+    def _price(self, contract: OptionContract) -> None:
+        """Give the contract a priced column, or say why it can have none."""
+        row = self._row(contract.symbol)
+        if expiry_instant(contract.expiry).timestamp() <= self._time_s():
             raise PricingError(f"{contract.key} has expired")
-        if contract in block:
-            return block
+        if contract in self._lanes:
+            return
         if (sigma := self._waiting_sigma.get(contract)) is None:
             raise PricingError(f"{contract.key} has no volatility", remedy="Call set_sigma first")
-        return block.with_contract(contract, sigma, at_s)
+        _positive("strike", float(contract.strike))
+        self._lanes.add(row, contract, sigma)
+        self._bind()
+        if not self._reprice(row):
+            self._lanes.remove(contract)
+            self._reprice(row)
+            raise _not_finite(contract.key)
+
+    def _bind(self) -> None:
+        """What a tick needs, put together beforehand: the tables and the underlying's row in them."""
+        lanes = self._lanes
+        if self._version != lanes.version or len(self._targets) != len(self._rows):
+            tables = (lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings)
+            self._targets = {symbol: (*tables, row) for symbol, row in self._rows.items()}
+            self._version = lanes.version
+
+    def _reprice(self, row: int) -> bool:
+        """Before the first `revalue` nothing is held, so there is nothing to price."""
+        if self._at_s is None:
+            return True
+        lanes = self._lanes
+        tables = (lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings)
+        return kernels.revalue(*tables, row, row + 1, self._at_s)
+
+    def _revalue_all(self, at_s: float) -> bool:
+        lanes = self._lanes
+        tables = (lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings)
+        return kernels.revalue(*tables, PORTFOLIO + 1, lanes.count, at_s)
+
+    def _totals(self, row: int) -> PositionGreeks:
+        return _position(self._lanes.underlyings[row, TOTALS : TOTALS + FIGURES].tolist())
+
+    def _row(self, symbol: str) -> int:
+        row = self._rows.get(symbol)
+        if row is None:
+            raise _unknown(symbol)
+        return row
 
     def _keep_sigma(self, contract: OptionContract, sigma: float) -> None:
         self._waiting_sigma.pop(contract, None)
@@ -158,21 +254,6 @@ class Book:
         if self._at_s is None:
             raise PricingError("the book does not know the time", remedy="Call revalue first")
         return self._at_s
-
-    def _priced(self, block: Block) -> Block:
-        """Before the first `revalue` no block holds a contract, so there is nothing to price."""
-        return block.priced(self._time_s()) if block.contracts else block
-
-    def _leg_totals(self, contract: OptionContract, quantity: int) -> Floats:
-        block = self._blocks[contract.symbol]
-        greeks: Floats = block.greeks[:, block.place(contract)]
-        return greeks * (quantity * contract.multiplier)
-
-    def _block(self, symbol: str) -> Block:
-        block = self._blocks.get(symbol)
-        if block is None:
-            raise PricingError(f"the book knows no underlying {symbol}", remedy="Call set_underlying first")
-        return block
 
     def _legs(self, strategy_id: str) -> dict[OptionContract, int]:
         legs = self._strategies.get(strategy_id)
@@ -187,13 +268,19 @@ class Book:
             )
 
 
-def _sum(parts: Iterable[Floats]) -> Floats:
-    total = np.zeros(FIGURES)
-    for part in parts:
-        total += part
-    return total
+def _position(totals: list[float]) -> PositionGreeks:
+    value, delta, gamma, theta, vega, rho = totals
+    return PositionGreeks(value=value, delta=ShareDelta(delta), gamma=gamma, theta=theta, vega=vega, rho=rho)
 
 
 def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0.0):
+    if not 0.0 < value < math.inf:
         raise PricingError(f"{name} must be a finite number above 0, not {value}")
+
+
+def _unknown(symbol: str) -> PricingError:
+    return PricingError(f"the book knows no underlying {symbol}", remedy="Call set_underlying first")
+
+
+def _not_finite(what: str) -> PricingError:
+    return PricingError(f"a figure of {what} is not finite", remedy="Check the size of spot, strike, rate and sigma")

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from tradebot.pricing.european import Floats, checked
+from tradebot.pricing.european import checked
+from tradebot.pricing.formula import Floats
 
 STEPS_MAX: Final = 100  # Newton needs about 6, halving alone 55; what has not settled by then is flagged
 DEVIATION_MAX: Final = 32.0  # here every price equals its upper bound to the last bit

@@ -45,6 +45,8 @@ from tradebot.kernel.supervisor import Supervisor
 from tradebot.market.board import QuoteBoard
 from tradebot.market.lines import MarketLines
 from tradebot.pricing.book import Book
+from tradebot.pricing.warmup import WarmUp, warm_up
+from tradebot.profiles.health import health_of
 from tradebot.profiles.recorder import Recorder
 from tradebot.profiles.settings import Settings
 from tradebot.recovery.coming_up import ComingUp
@@ -103,6 +105,8 @@ class Bot:
             on_crowded=self._on_crowded,
         )
         self.book = Book(settings.book_capacity)
+        self.kernels: WarmUp | None = None
+        self._cache_dir = Path(settings.cache_dir).expanduser()
         self.bounds.register("pricing.book", self.book.__len__, settings.book_capacity)
         self.valuation = Valuation(
             book=self.book, board=self.board, lines=self.lines, clock=self.clock, rate=settings.rate
@@ -176,6 +180,9 @@ class Bot:
             await self.store.start()
         except OSError as error:
             raise SettingsError(f"setting data_dir: {error.filename} cannot be used: {error.strerror}") from None
+        self.kernels = warm_up(self._cache_dir, self._on_compile)
+        if self.kernels.problem:
+            log.warning("kernels_not_cached", reason=self.kernels.problem)
         seen = await replay(
             self.store.journal.replay(),
             orders=self.inbox.orders,
@@ -213,6 +220,8 @@ class Bot:
             self._event_log.close()
             self._event_log = None
         await self.store.stop()
+        if self.kernels is not None:
+            self.kernels.close()
         self.lines.close()
         self.board.close()
         self.breaker.close()
@@ -221,6 +230,14 @@ class Bot:
     @property
     def order_attempts(self) -> int:
         return self.context.legs.placed
+
+    @property
+    def kernel_compiles(self) -> int:
+        return self.kernels.compiles_since_warmup() if self.kernels is not None else 0
+
+    @property
+    def book_drift(self) -> float:
+        return self.book.drift
 
     async def capacity(self, symbol: str) -> dict[str, float | None]:
         return await self.desk.capacity(symbol)
@@ -232,23 +249,7 @@ class Bot:
         return self.monitoring.greeks_by_symbol()
 
     def health(self) -> dict[str, Any]:
-        """Facts for people and probes; nothing here is computed for the occasion."""
-        return {
-            "ready": self.ready,
-            "profile": self.settings.profile,
-            "venue": self.venue.capabilities.name,
-            "venue_connected": self.venue.connected,
-            "started_at": self.started_at.isoformat(),
-            "cycles": self.monitoring.cycles,
-            "cycle_ms": round(self.monitoring.last_cycle_ms, 3),
-            "breaker": self.breaker.state.value,
-            "reconciled": self.reconciler.runs,
-            "differences": len(self.reconciler.differences),
-            "restarts": dict(self.supervisor.restarts),
-            "bad_messages": dict(self.inbox.bad_messages),
-            "refused_quotes": dict(self.board.refused),
-            "store": self.store.facts(),
-        }
+        return health_of(self)
 
     def _when_ready(self, main: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def wait_and_serve() -> None:
@@ -268,6 +269,10 @@ class Bot:
             self.supervisor.run("restore_lines", self._coming_up.restore_lines())
         except QueueFull as error:
             log.error("lines_not_restored", error=str(error))
+
+    def _on_compile(self, kernel: str) -> None:
+        """A compile stops trading for as long as it takes: all kernels are compiled at start, so this is a defect."""
+        self.alerts.raise_(Severity.CRITICAL, "compiled_while_trading", kernel)
 
     def _on_crowded(self, crowded: bool, lines: int) -> None:
         if crowded:

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile: str = "options"
     venue: Literal["ibkr", "paper"] = "paper"
     data_dir: str = "var/tradebot"
+    cache_dir: str = "~/.cache/tradebot"  # of compiled kernels: what is in it can be made again
     seed: int = 0
     symbols: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("SPY", "QQQ", "IWM", "AAPL", "MSFT")
     rate: float = 0.04
@@ -72,7 +73,7 @@ SHORT_NAMES = {"TOKEN": ("api", "token"), "HOST": ("api", "host"), "PORT": ("api
 def load_settings(
     profile: Mapping[str, Any], *, file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]
 ) -> Settings:
-    layers = [profile, _from_file(file), _from_environ(environ), overrides]
+    layers = [_cache_of(environ), profile, _from_file(file), _from_environ(environ), overrides]
     merged: dict[str, Any] = {}
     for layer in layers:
         _merge(merged, layer)
@@ -83,6 +84,11 @@ def load_settings(
         raise SettingsError(
             f"setting {_where(error)}", remedy="See `tradebot settings` for every name and value"
         ) from None
+
+
+def _cache_of(environ: Mapping[str, str]) -> dict[str, Any]:
+    home = environ.get("XDG_CACHE_HOME")
+    return {"cache_dir": f"{home}/tradebot"} if home else {}
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:

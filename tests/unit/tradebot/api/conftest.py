@@ -175,6 +175,8 @@ class FakeBot:
         self.started_at = START - timedelta(seconds=30)
         self.ready = True
         self.order_attempts = 12
+        self.kernel_compiles = 1
+        self.book_drift = 2e-15
         self.greeks = PositionGreeks(
             value=-120.5, delta=ShareDelta(3.5), gamma=float("nan"), theta=8.0, vega=-310.0, rho=1.0
         )

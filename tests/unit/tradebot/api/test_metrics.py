@@ -40,6 +40,8 @@ def test_the_metrics_tell_the_bots_facts(run: Run) -> None:
         assert facts["bot_cycle_duration_seconds", ""] == 0.0125
         assert facts["bot_cycles_total", ""] == 7
         assert facts["bot_order_attempts_total", ""] == 12
+        assert facts["bot_kernel_compiles_total", ""] == 1
+        assert facts["bot_book_drift", ""] == 2e-15
         assert facts["bot_errors_total", "source=bad_message"] == 3
         assert facts["bot_guard_trips_total", "limit=portfolio_delta"] == 2
         assert facts["bot_guard_trips_total", "limit=breaker"] == 4

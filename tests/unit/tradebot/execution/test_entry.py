@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 
 from support.paper_bot import CONDOR, WatchedVenue, ended, entered, make_bot, make_clock, running
 from tradebot.domain.alerts import Severity
@@ -55,7 +56,7 @@ def test_an_entry_opens_a_strategy_whose_intents_were_durable_before_the_wire(tm
                 leg.leg.contract.key: leg.leg.side.sign * leg.held for leg in strategy.legs
             } == venue.positions_now()
             assert durable == [True] * 4
-            assert bot.portfolio_greeks() == bot.book.strategy(strategy.id)
+            assert astuple(bot.portfolio_greeks()) == pytest.approx(astuple(bot.book.strategy(strategy.id)), rel=1e-12)
 
     run_virtual(main())
 

@@ -118,7 +118,7 @@ def test_a_tick_moves_its_own_underlying_only() -> None:
     held.add("a", OTHER, -1)
     untouched = held.underlying("QQQ"), held.contract(OTHER)
     held.on_tick("SPY", 612.5)
-    assert figures(held.contract(CALL)) == unit(CALL, spot=612.5)
+    assert figures(held.contract(CALL)) == pytest.approx(unit(CALL, spot=612.5), rel=1e-12)
     assert (held.underlying("QQQ"), held.contract(OTHER)) == untouched
     assert held.portfolio() == held.underlying("QQQ").plus(held.underlying("SPY"))
 
@@ -209,6 +209,7 @@ BAD: dict[str, tuple[Callable[[Book], None], str]] = {
     "tick nan": (lambda b: b.on_tick("SPY", math.nan), "spot must be"),
     "tick negative": (lambda b: b.on_tick("SPY", -1.0), "spot must be"),
     "tick zero": (lambda b: b.on_tick("SPY", 0.0), "spot must be"),
+    "tick overflows": (lambda b: b.on_tick("SPY", 1e307), "not finite"),
     "tick unknown": (lambda b: b.on_tick("IWM", 1.0), "no underlying IWM"),
     "spot infinite": (lambda b: b.set_underlying("SPY", math.inf, 0.0, 0.0), "spot must be"),
     "rate nan": (lambda b: b.set_underlying("SPY", 1.0, math.nan, 0.0), "rate must be"),
@@ -308,11 +309,16 @@ def test_waiting_volatilities_are_bounded_and_the_oldest_goes_first() -> None:
     held.add("a", OTHER, 1)
 
 
-def test_the_order_of_adding_does_not_change_a_bit() -> None:
-    """Equal holdings give equal sums, bit for bit, however they came about."""
+def test_the_order_of_adding_does_not_change_the_sums() -> None:
+    """Equal holdings give equal sums, but for the last bit, however they came about."""
     forwards, backwards = book(), book()
     for contract in CONTRACTS:
         forwards.add("a", contract, 3)
     for contract in reversed(CONTRACTS):
         backwards.add("a", contract, 3)
-    assert state(forwards, "a") == state(backwards, "a")
+    assert forwards.strategy("a") == backwards.strategy("a")
+    for one, other in (
+        (forwards.portfolio(), backwards.portfolio()),
+        (forwards.underlying("SPY"), backwards.underlying("SPY")),
+    ):
+        assert figures(one) == pytest.approx(figures(other), rel=1e-14)

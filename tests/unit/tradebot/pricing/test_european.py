@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import QuantLib
@@ -207,3 +208,56 @@ def test_an_overflow_is_an_error_and_not_an_infinite_price() -> None:
     """Finite inputs whose price is beyond float64 raise instead of returning infinity."""
     with pytest.raises(PricingError, match="is not finite"):
         one(100.0, 100.0, 1000.0, 0.2, -50.0, 0.0, False)
+
+
+def digits(  # noqa: PLR0917 - the textbook's order
+    spot: float, strike: float, years: float, sigma: float, rate: float, dividend: float, is_call: bool
+) -> tuple[mpmath.mpf, ...]:
+    """The formula as the textbooks have it, in 40 digits."""
+    s, k, t, v, r, q = (mpmath.mpf(each) for each in (spot, strike, years, sigma, rate, dividend))
+    sign = 1 if is_call else -1
+    d1 = (mpmath.log(s / k) + (r - q + v * v / 2) * t) / (v * mpmath.sqrt(t))
+    d2 = d1 - v * mpmath.sqrt(t)
+    s_part = sign * s * mpmath.exp(-q * t) * mpmath.ncdf(sign * d1)
+    k_part = sign * k * mpmath.exp(-r * t) * mpmath.ncdf(sign * d2)
+    density = s * mpmath.exp(-q * t) * mpmath.npdf(d1)
+    theta = (q * s_part - r * k_part - density * v / (2 * mpmath.sqrt(t))) / 365
+    vega = density * mpmath.sqrt(t)
+    return s_part - k_part, s_part / s, density / (s * s * v * mpmath.sqrt(t)), theta, vega, t * k_part
+
+
+def test_figures_are_those_of_40_digits_out_to_6_deviations() -> None:
+    """A day to 3 years, 2 % to 300 %: price to 1e-15 of the larger of spot and strike, Greeks to 1e-13 of scale."""
+    worst = np.zeros(6)
+    grid = itertools.product(
+        np.linspace(-6.0, 6.0, 13).tolist(),
+        (1 / 365, 30 / 365, 1.0, 3.0),
+        (0.02, 0.2, 1.0, 3.0),
+        ((0.0, 0.0), (0.05, 0.01), (-0.01, 0.04)),
+        (True, False),
+    )
+    for deviations, years, sigma, (rate, dividend), is_call in grid:
+        strike = 100.0 * math.exp(deviations * sigma * math.sqrt(years))
+        inputs = (100.0, strike, years, sigma, rate, dividend)
+        with mpmath.workdps(40):
+            exact = digits(*inputs, is_call)
+            errors = [
+                float(abs(mpmath.mpf(float(mine)) - true))
+                for mine, true in zip(one(*inputs, is_call), exact, strict=True)
+            ]
+        size = max(100.0, strike)  # deep in the money a price is of the spot's size, however small the strike
+        decay = (size * sigma / math.sqrt(years) + abs(rate) * size + abs(dividend) * size) / 365
+        scale = [size, 1.0, 1 / (100 * sigma * math.sqrt(years)), decay, 100 * math.sqrt(years), size * years]
+        worst = np.maximum(worst, np.array(errors) / scale)
+    assert worst[0] < 1e-15
+    assert worst.max() < 1e-13
+
+
+def test_far_tails_are_small_and_ordered_and_never_nan() -> None:
+    """Beyond every table an option is worth nothing, or its forward, and its Greeks vanish."""
+    strikes = np.array([1e-12, 1e-3, 1e3, 1e12])
+    calls = price_and_greeks(1.0, strikes, 0.01, 0.05, 0.0, 0.0, is_call=True)
+    np.testing.assert_allclose(calls.price, [1.0, 1.0 - 1e-3, 0.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(calls.delta, [1.0, 1.0, 0.0, 0.0], atol=1e-15)
+    for vanishing in (calls.gamma, calls.vega):
+        np.testing.assert_allclose(vanishing, 0.0, atol=1e-200)
