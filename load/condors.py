@@ -34,8 +34,8 @@ from tradebot.store.records import IntentRecorded
 
 SYMBOLS = ("SPY", "QQQ", "IWM", "AAPL", "MSFT")
 WARM_UP = 5
-ENTRIES = 30
-ROUNDS_OF_TEN = 5
+ENTRIES = 20
+ROUNDS_OF_TEN = 9  # and one to warm up: with the entries above 1 000 orders, as many as one answer of the API holds
 INTENTS = 20_000
 INTENTS_AT_ONCE = 500
 POLL_S = 0.002
@@ -112,10 +112,11 @@ async def one_by_one(bot: Bot, rng: random.Random) -> None:
 async def ten_at_once(bot: Bot, rng: random.Random) -> None:
     """All ten, from the first request to the last open strategy."""
     totals_ms = []
-    for _ in range(ROUNDS_OF_TEN):
+    for number in range(1 + ROUNDS_OF_TEN):
         began_s = time.perf_counter()
         entered = await asyncio.gather(*(bot.enter(symbol) for symbol in SYMBOLS * 2))
-        totals_ms.append((time.perf_counter() - began_s) * 1e3)
+        if number:
+            totals_ms.append((time.perf_counter() - began_s) * 1e3)
         for workflow, _ in entered:
             await bot.leave(workflow)
     say("check/entry_ten_at_once/total_ms", totals_ms, "ms", rng=rng)

@@ -1,4 +1,4 @@
-"""`python -m tradebot`: serve (with the API), run (without), settings (every name with its value).
+"""`python -m tradebot`: serve (with the API), run (without), settings (every name with its value), kernels (compile).
 
 This is the process's edge: the only place that reads the wall clock, the environment and signals. A user's mistake
 is one line on stderr and exit status 2.
@@ -77,6 +77,19 @@ def _settings(settings: Settings, _arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _kernels(settings: Settings, _arguments: argparse.Namespace) -> int:
+    from tradebot.pricing import warmup  # noqa: PLC0415
+
+    cache_dir = Path(settings.cache_dir).expanduser()
+    book = warmup.warm_up(cache_dir, lambda _: None)
+    american = warmup.warm_up(cache_dir, lambda _: None, kernels=warmup.AMERICAN_KERNELS, run=warmup.exercise_american)
+    compiled, seconds = book.compiled + american.compiled, book.seconds + american.seconds
+    print(f"{compiled} kernels compiled, the rest loaded, in {seconds:.1f} s; kept in {cache_dir}")
+    if problem := book.problem or american.problem:
+        print(f"tradebot: warning: {problem}", file=sys.stderr)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tradebot", description="The reference trading bot.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -84,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "trade, and serve the API"),
         ("run", _run, "trade without an API; with --virtual a day passes in seconds"),
         ("settings", _settings, "print every setting with its value"),
+        ("kernels", _kernels, "compile the pricing kernels, so that no start has to"),
     ):
         one = verbs.add_parser(name, help=text, description=text)
         one.set_defaults(verb=verb)

@@ -16,6 +16,7 @@ TradebotError
 │   └── NoQuote
 ├── StrategyError            no strategy can be built from this chain, or legs do not fit together
 ├── PricingError             inputs for which no price exists
+│   └── DoubleBoundary       an American option that no single exercise boundary describes
 ├── StoreError               the journal or the lake could not keep what it was given
 └── QueueFull                a bounded queue refused an item it may not drop
 """
@@ -112,6 +113,10 @@ class StrategyError(TradebotError):
 
 
 class PricingError(TradebotError):
+    pass
+
+
+class DoubleBoundary(PricingError):
     pass
 
 

@@ -1,8 +1,8 @@
 """Every kernel compiled before the first tick, and a count of what is compiled after that.
 
-At start `warm_up` runs a book of one contract through all that a book can do. Each kernel is then loaded from the
-cache on disk (milliseconds) or compiled (seconds, once a machine and version). A compile after that would stop
-trading for as long: it is a defect, it is counted, and `alert` is told.
+At start `warm_up` runs a book of one contract through all that a book can do, and finds one implied volatility. Each
+kernel is then loaded from the cache on disk (milliseconds) or compiled (seconds, once a machine and version). A compile
+after that would stop trading for as long: it is a defect, it is counted, and `alert` is told.
 
 The cache lies in a folder named after the sources of this package, because numba's own stamp looks at the file of a
 kernel and would keep it when only `math64` has changed. Where the folder cannot be written, or what is in it cannot
@@ -26,17 +26,20 @@ from numba.core import config, event
 from numba.core.caching import NullCache
 
 from tradebot.domain.instruments import OptionContract, Right
-from tradebot.pricing import european, slices
+from tradebot.pricing import american, european, exercise, householder, implied, slices
 from tradebot.pricing.book import Book
 
 COMPILE_EVENT: Final = "numba:compile"
-KERNELS: Final[tuple[Any, ...]] = (  # Any: numba has no types for its dispatchers
+# Any, below: numba has no types for its dispatchers.
+BOOK_KERNELS: Final[tuple[Any, ...]] = (
     european.price_each,
+    householder.solve,
     slices.place,
     slices.recomputed,
     slices.revalue,
     slices.tick,
 )
+AMERICAN_KERNELS: Final[tuple[Any, ...]] = (exercise.build, exercise.rebuild, exercise.tick)
 _config: Any = config
 _registry: Any = event
 
@@ -86,13 +89,17 @@ def warm_up(
     cache_dir: Path,
     alert: Callable[[str], None],
     *,
-    kernels: Iterable[Any] = KERNELS,
-    exercise: Callable[[], None] | None = None,
+    kernels: Iterable[Any] = BOOK_KERNELS,
+    run: Callable[[], None] | None = None,
 ) -> WarmUp:
-    """Load or compile all kernels. `alert` is called with a name for each compile after this returns."""
+    """Load or compile kernels. `alert` is called with a name for each compile after this returns.
+
+    By default those that a book needs; who prices American options warms up `AMERICAN_KERNELS` too, by
+    `exercise_american`.
+    """
     begin = time.perf_counter()
     during = Compiles(lambda _: None)
-    run = exercise or exercise_book
+    run = run or exercise_book
     kernels = tuple(kernels)
     problem = _use_cache(cache_dir, kernels)
     try:
@@ -118,6 +125,12 @@ def exercise_book() -> None:
     book.on_tick("X", 101.0)
     book.recompute()
     european.price_and_greeks(100.0, 100.0, 0.5, 0.2, 0.0, 0.0, is_call=True)
+    implied.implied_volatility(5.0, 100.0, 100.0, 0.5, 0.0, 0.0, is_call=True)
+
+
+def exercise_american() -> None:
+    chain = american.Chain(american.Solver(1), 100.0, 0.5, 0.2, 0.04, 0.0, is_call=False)
+    chain.moved(scale_sigma=1.01).tick(100.0)
 
 
 def _use_cache(cache_dir: Path, kernels: tuple[Any, ...]) -> str:

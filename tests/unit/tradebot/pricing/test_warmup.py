@@ -13,7 +13,7 @@ import pytest
 from numba.core import config
 
 from tradebot.pricing import warmup
-from tradebot.pricing.warmup import WarmUp, warm_up
+from tradebot.pricing.warmup import BOOK_KERNELS, WarmUp, warm_up
 
 REPORT = """
 import sys
@@ -42,7 +42,7 @@ def test_the_second_start_compiles_nothing(tmp_path: Path) -> None:
 
     The cache keeps the mistake too: the second time, the wrong type is there already and costs nothing.
     """
-    assert start(tmp_path) == [["5", "0", "False", "0"], ["1", "1"]]
+    assert start(tmp_path) == [[str(len(BOOK_KERNELS)), "0", "False", "0"], ["1", "1"]]
     assert start(tmp_path) == [["0", "0", "False", "0"], ["0", "0"]]
 
 
@@ -56,7 +56,7 @@ def made() -> Any:
 
 
 def warmed(cache_dir: Path, kernel: Any, run: Callable[[], None] | None = None) -> WarmUp:
-    warm = warm_up(cache_dir, lambda _: None, kernels=[kernel], exercise=run or (lambda: cast("None", kernel(1.0))))
+    warm = warm_up(cache_dir, lambda _: None, kernels=[kernel], run=run or (lambda: cast("None", kernel(1.0))))
     warm.since.close()
     return warm
 
@@ -111,7 +111,7 @@ def test_compiles_are_counted_only_until_closed(tmp_path: Path) -> None:
     """Who closes the count is told nothing more."""
     told: list[str] = []
     kernel = made()
-    warm = warm_up(tmp_path, told.append, kernels=[kernel], exercise=lambda: None)
+    warm = warm_up(tmp_path, told.append, kernels=[kernel], run=lambda: None)
     kernel(1.0)
     warm.since.close()
     made()(1.0)
