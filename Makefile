@@ -47,6 +47,8 @@ $(READY): requirements.lock pyproject.toml
 # Beside the peers, in an environment of their own: they are old, heavy, and nobody's dependency.
 compare: $(PEERS)/.ready
 	$(PEERS)/bin/python benchmarks/compare_pricing.py
+	$(PEERS)/bin/python benchmarks/compare_american.py
+	$(PEERS)/bin/python benchmarks/compare_implied.py
 
 $(PEERS)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(PEERS)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 import time
@@ -190,6 +191,10 @@ def render(measured: list[dict[str, Any]], rate: float) -> str:
             taken = of.get((way.method, way.kind, n))
             cells += f"{'-':>20}" if taken is None else f"{taken:>10.2f} ({taken / of['tidegauge', 'slices', n]:>6.1f})"
         lines.append(f"{name:34}{cells}{errors[0]:>12.1e}")
+    small, large = of["tidegauge", "slices", 1_000], of["tidegauge", "slices", 1_000_000]
+    lines.append(
+        f"slices: cost grows as N^{1.0 + math.log(large / small) / math.log(1_000):.3f} from 1,000 to 1,000,000"
+    )
     for kind, hot, divisions in (("slices", slices.tick, 1), ("totals only", slices.recomputed, 2)):
         count = operations(hot, divisions)
         bound = count / rate

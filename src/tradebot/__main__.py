@@ -82,7 +82,7 @@ def _kernels(settings: Settings, _arguments: argparse.Namespace) -> int:
 
     cache_dir = Path(settings.cache_dir).expanduser()
     book = warmup.warm_up(cache_dir, lambda _: None)
-    american = warmup.warm_up(cache_dir, lambda _: None, kernels=warmup.AMERICAN_KERNELS, run=warmup.exercise_american)
+    american = warmup.warm_up_american(cache_dir, lambda _: None)
     compiled, seconds = book.compiled + american.compiled, book.seconds + american.seconds
     print(f"{compiled} kernels compiled, the rest loaded, in {seconds:.1f} s; kept in {cache_dir}")
     if problem := book.problem or american.problem:

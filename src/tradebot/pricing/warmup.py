@@ -26,7 +26,7 @@ from numba.core import config, event
 from numba.core.caching import NullCache
 
 from tradebot.domain.instruments import OptionContract, Right
-from tradebot.pricing import american, european, exercise, householder, implied, slices
+from tradebot.pricing import european, householder, implied, slices
 from tradebot.pricing.book import Book
 
 COMPILE_EVENT: Final = "numba:compile"
@@ -39,7 +39,6 @@ BOOK_KERNELS: Final[tuple[Any, ...]] = (
     slices.revalue,
     slices.tick,
 )
-AMERICAN_KERNELS: Final[tuple[Any, ...]] = (exercise.build, exercise.rebuild, exercise.tick)
 _config: Any = config
 _registry: Any = event
 
@@ -94,8 +93,7 @@ def warm_up(
 ) -> WarmUp:
     """Load or compile kernels. `alert` is called with a name for each compile after this returns.
 
-    By default those that a book needs; who prices American options warms up `AMERICAN_KERNELS` too, by
-    `exercise_american`.
+    By default those that a book needs; who prices American options calls `warm_up_american` too.
     """
     begin = time.perf_counter()
     during = Compiles(lambda _: None)
@@ -128,9 +126,15 @@ def exercise_book() -> None:
     implied.implied_volatility(5.0, 100.0, 100.0, 0.5, 0.0, 0.0, is_call=True)
 
 
-def exercise_american() -> None:
-    chain = american.Chain(american.Solver(1), 100.0, 0.5, 0.2, 0.04, 0.0, is_call=False)
-    chain.moved(scale_sigma=1.01).tick(100.0)
+def warm_up_american(cache_dir: Path, alert: Callable[[str], None]) -> WarmUp:
+    """The same for who prices American options; imported only then."""
+    from tradebot.pricing import american, exercise  # noqa: PLC0415
+
+    def run() -> None:
+        chain = american.Chain(american.Solver(1), 100.0, 0.5, 0.2, 0.04, 0.0, is_call=False)
+        chain.moved(scale_sigma=1.01).tick(100.0)
+
+    return warm_up(cache_dir, alert, kernels=(exercise.build, exercise.rebuild, exercise.tick), run=run)
 
 
 def _use_cache(cache_dir: Path, kernels: tuple[Any, ...]) -> str:

@@ -16,6 +16,7 @@ from tradebot.domain.orders import OrderState, Purpose
 from tradebot.domain.strategies import StrategyState
 from tradebot.domain.workflows import EntryRequest, WorkflowState
 from tradebot.kernel.virtual import run_virtual
+from tradebot.pricing.jit import kernel
 
 
 def test_a_venue_that_is_not_there_is_tried_until_it_is(tmp_path: Path) -> None:
@@ -97,5 +98,35 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"setting data_dir: .* cannot be used"):
             await bot.start()
         await bot.stop()
+
+    run_virtual(main())
+
+
+def test_a_compile_while_trading_is_counted_and_a_person_is_told(tmp_path: Path) -> None:
+    """All kernels are compiled at start, so one that compiles later stops trading and is a defect."""
+
+    async def main() -> None:
+        venue = WatchedVenue(make_clock())
+        async with running(make_bot(tmp_path, venue._clock, venue)) as bot:
+            await entered(bot)
+            assert bot.kernel_compiles == 0
+            kernel(lambda x: x)(1.0)
+            assert bot.kernel_compiles == 1
+            assert [each.source for each in bot.alerts.list() if each.severity is Severity.CRITICAL] == [
+                "compiled_while_trading"
+            ]
+
+    run_virtual(main())
+
+
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    """The bot comes up and trades without its kernels on disk, and its facts say why they are not there."""
+    (tmp_path / "file").touch()
+
+    async def main() -> None:
+        venue = WatchedVenue(make_clock())
+        async with running(make_bot(tmp_path, venue._clock, venue, cache_dir=str(tmp_path / "file"))) as bot:
+            assert "kernels cannot be kept" in bot.health()["kernel_cache"]
+            assert (await entered(bot)).state is WorkflowState.DONE
 
     run_virtual(main())
