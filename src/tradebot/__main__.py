@@ -142,7 +142,18 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
+class _JsonLines(logging.Formatter):
+    """What libraries log, in the form of our own lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"event": record.getMessage(), "logger": record.name, "level": record.levelname.lower()}
+        return msgspec.json.encode(line).decode()
+
+
 def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -31,6 +31,7 @@ class LegState(enum.StrEnum):
     FILLED = "filled"
     CANCELLED = "cancelled"
     EXPIRING = "expiring"  # long and worthless: nobody bids, so it is left to expire
+    EXPIRED = "expired"
 
 
 class Leg(msgspec.Struct, frozen=True):

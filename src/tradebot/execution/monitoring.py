@@ -26,7 +26,9 @@ from tradebot.domain.strategies import Strategy, StrategyState
 from tradebot.domain.workflows import ExitRequest
 from tradebot.execution.context import Context
 from tradebot.execution.desk import Desk
+from tradebot.execution.positions import SETTLED_AFTER
 from tradebot.execution.valuation import Valuation
+from tradebot.pricing.calendar import expiry_instant
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +74,9 @@ class Monitoring:
         for strategy in held:
             if strategy.state is StrategyState.PENDING or self._desk.exiting(strategy.id):
                 continue
+            if expiry_instant(strategy.plan.expiry) + SETTLED_AFTER < now:
+                self._expire(strategy)
+                continue
             decision = await self._decide(strategy)
             if decision.action is not Action.HOLD:
                 self._publish(Decided(strategy_id=strategy.id, decision=decision, at=now))
@@ -85,6 +90,16 @@ class Monitoring:
     def greeks_by_symbol(self) -> dict[str, PositionGreeks]:
         book = self._context.book
         return {symbol: book.underlying(symbol) for symbol in sorted(book.symbols())}
+
+    def _expire(self, strategy: Strategy) -> None:
+        """Nobody closed it in time: no order can, and monitoring it would go on for ever."""
+        self._context.strategies.expired(strategy.id, at=self._context.clock.now())
+        self._context.alerts.raise_(
+            Severity.CRITICAL,
+            "expired",
+            f"{strategy.id} was held into its expiry: see the venue's statement for what it was settled at",
+            symbol=strategy.plan.symbol,
+        )
 
     async def _decide(self, strategy: Strategy) -> Decision:
         if strategy.state is StrategyState.OPEN:

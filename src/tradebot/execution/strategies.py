@@ -33,6 +33,7 @@ STRATEGY_MOVES: Table[StrategyState] = Table(
 
 HELD_MAX = 1_000
 FINISHED_MAX = 2_000
+EXPIRY = "expiry"  # stands where a workflow's id stands
 APPLIED_MAX = 16  # only those that a crash may have left unfinished matter
 
 
@@ -123,6 +124,14 @@ class Strategies:
             closed_at=at if state is StrategyState.CLOSED else None,
             exit_cash=strategy.exit_cash + cash_of(fill for _, fill in fills),
             reason=reason,
+        )
+
+    def expired(self, strategy_id: str, *, at: datetime) -> Strategy:
+        """Past its expiry nothing is held any more; what it was worth then, the venue has settled in cash."""
+        strategy = self.get(strategy_id)
+        legs = tuple(msgspec.structs.replace(leg, state=LegState.EXPIRED, held=0) for leg in strategy.legs)
+        return self._move(
+            strategy, StrategyState.CLOSED, EXPIRY, legs=legs, remaining=0, closed_at=at, reason="expired"
         )
 
     def entry_failed(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from support.paper_bot import CONDOR, WatchedVenue, entered, make_bot, make_clock, running, until
@@ -166,5 +168,27 @@ def test_a_repair_does_not_hammer_a_venue_in_trouble(tmp_path: Path) -> None:
             venue.refused = frozenset()
             await asyncio.sleep(320.0)
             assert bot.strategies.get(workflow.strategy_id).state is StrategyState.CLOSED
+
+    run_virtual(main())
+
+
+def test_what_is_held_into_its_expiry_ends_and_a_person_is_told(tmp_path: Path) -> None:
+    """No order can close it any more: it leaves the book and the limits, with a critical alert."""
+
+    async def main() -> None:
+        venue = WatchedVenue(make_clock())
+        bot, _ = watched(tmp_path, venue, lambda _: None)
+        async with running(bot):
+            workflow = await entered(bot)
+            strategy = bot.strategies.get(workflow.strategy_id)
+            long_ago = (bot.clock.now() - timedelta(days=3)).date()
+            past = msgspec.structs.replace(strategy.plan, expiry=long_ago)
+            bot.strategies.restore(msgspec.structs.replace(strategy, plan=past))
+            await asyncio.sleep(2.0)
+            ended = bot.strategies.get(strategy.id)
+            assert (ended.state, ended.remaining, ended.reason) == (StrategyState.CLOSED, 0, "expired")
+            assert bot.strategies.held() == ()
+            assert len(bot.book) == 0
+            assert [each.source for each in bot.alerts.list()] == ["expired"]
 
     run_virtual(main())
