@@ -1,7 +1,7 @@
 """From a price back to the volatility that explains it: vectorised, and never a silent number.
 
 price -> the out-of-the-money twin's price (put-call parity takes the intrinsic value off, where all precision would
-drown) -> the total deviation s = sigma * sqrt(years) by Householder's method of the fourth order on the logarithm of
+drown) -> the total deviation s = sigma * sqrt(years) by Householder's method of the eighth order on the logarithm of
 the price, or of what the price lacks to its bound, whichever is the smaller -> sigma, or NaN with a flag that says why
 there is none.
 
