@@ -28,7 +28,7 @@ from tidegauge.subject import Subject
 from tidegauge.verdicts import Verdict, worst
 
 SCHEMA = 1
-LANES = ("bench", "load", "soak", "check")
+LANES = ("bench", "load", "soak", "check", "gate")
 FINDINGS_MAX = 100_000
 RUN_BYTES_MAX = 256 * 1024 * 1024
 WRITE_EVERY_S = 1.0

@@ -1,0 +1,10 @@
+"""What the codecs promise in wall time; `conftest.py` makes a test of each promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def test_codecs(hold: Callable[[], None]) -> None:
+    """A case takes no longer than `tidegauge.toml` promises."""
+    hold()

@@ -1,0 +1,10 @@
+"""What the decisions promise in wall time; `conftest.py` makes a test of each promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def test_decisions(hold: Callable[[], None]) -> None:
+    """A case takes no longer than `tidegauge.toml` promises."""
+    hold()

@@ -1,0 +1,156 @@
+"""Our end of a worker's pipes: starts `worker.py` under a side's Python and asks it, one line at a time.
+
+The worker runs below `tidegauge.guard`, which hands our stdin and stdout through to it. Every question has a
+time limit and every answer a bound of length; a worker that is silent, dead or confused is a `WorkerError`
+that names the side and says what it said last.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidegauge import guard
+from tidegauge.errors import TidegaugeError
+
+GRACE_S = 0.5
+GUARD_S_MAX = GRACE_S + guard.KILL_S_MAX + 5.0
+ANSWER_BYTES_MAX = 64 * 1024
+SAID_BYTES_MAX = 2_000
+WORKER = Path(__file__).with_name("worker.py")
+
+
+class WorkerError(TidegaugeError):
+    """One side, or "both", did not do its part in a pair."""
+
+    exit_code = 1
+
+    def __init__(self, side: str, sentence: str) -> None:
+        super().__init__(sentence, f"Run the benchmark on {side} by `asv run` to see more.")
+        self.side = side
+
+
+class Worker:
+    """A running worker. `close` must be called; if we die first, its guard notices."""
+
+    def __init__(
+        self, side: str, python: str, job: dict[str, Any], *, env: Mapping[str, str], cwd: Path, timeout_s: float
+    ) -> None:
+        self._side = side
+        self._timeout_s = timeout_s
+        self._unread = b""
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        control, self._control = os.pipe()
+        self._status, status = os.pipe()
+        try:
+            self._guard = subprocess.Popen(  # noqa: S603 - to run what the user configured is the purpose
+                [sys.executable, "-I", "-S", guard.__file__, str(control), str(status), str(GRACE_S), python, WORKER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                env=dict(env),
+                cwd=cwd,
+                pass_fds=(control, status),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._close_files()
+            raise
+        finally:
+            os.close(control)
+            os.close(status)
+        self._send(msgspec.json.encode(job) + b"\n")
+
+    def wait_until_ready(self) -> dict[str, Any]:
+        """Returns when the benchmark is set up; the answer says whether the suite skips it."""
+        return self._receive("to get ready")
+
+    def ask(self, command: str, *arguments: int) -> dict[str, Any]:
+        """One command and its answer."""
+        self._send(" ".join((command, *map(str, arguments))).encode() + b"\n")
+        return self._receive(f"to {command}")
+
+    def close(self) -> None:
+        """Ends the worker and all that it started; returns when none of it is left."""
+        if self._control >= 0:
+            os.close(self._control)
+            self._control = -1
+        if self._guard.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._guard.stdin.close()
+        try:
+            self._guard.wait(GUARD_S_MAX)
+        except subprocess.TimeoutExpired:
+            self._guard.kill()
+            self._guard.wait()
+        self._close_files()
+
+    def _send(self, line: bytes) -> None:
+        if self._guard.stdin:
+            with contextlib.suppress(BrokenPipeError):  # it is dead: the answer that fails to come says how
+                self._guard.stdin.write(line)
+                self._guard.stdin.flush()
+
+    def _receive(self, purpose: str) -> dict[str, Any]:
+        answers = self._guard.stdout
+        if answers is None:
+            raise WorkerError(self._side, "it has no pipe to answer on")
+        deadline_s = time.monotonic() + self._timeout_s
+        poll = select.poll()
+        poll.register(answers, select.POLLIN)
+        while b"\n" not in self._unread:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or not poll.poll(left_s * 1_000):
+                raise WorkerError(self._side, f"it took longer than {self._timeout_s:g} s {purpose}")
+            content = os.read(answers.fileno(), ANSWER_BYTES_MAX)
+            if not content:
+                raise WorkerError(self._side, f"it {self._end()}")
+            self._unread += content
+            if len(self._unread) > ANSWER_BYTES_MAX:
+                raise WorkerError(self._side, "its answer is too long")
+        line, _, self._unread = self._unread.partition(b"\n")
+        answer: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+        if "error" in answer:
+            raise WorkerError(self._side, str(answer["error"]))
+        return answer
+
+    def _end(self) -> str:
+        """How the worker ended, in the words of its guard, and the last line of what it printed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._guard.wait(GUARD_S_MAX)
+        os.set_blocking(self._status, False)
+        with contextlib.suppress(BlockingIOError):
+            for line in os.read(self._status, 4096).decode().splitlines():
+                kind, _, number = line.partition(" ")
+                if kind == "error":
+                    return f"cannot be started: {os.strerror(int(number))}"
+                if kind == "exit":
+                    status = int(number)
+                    how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+                    return f"ended by {how}{self._last_words()}"
+        return f"ended{self._last_words()}"
+
+    def _last_words(self) -> str:
+        size = self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, size - SAID_BYTES_MAX))
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def _close_files(self) -> None:
+        for descriptor in (self._control, self._status):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._control = self._status = -1
+        self._said.close()
+        guard_process: subprocess.Popen[bytes] | None = getattr(self, "_guard", None)
+        if guard_process and guard_process.stdout:
+            guard_process.stdout.close()

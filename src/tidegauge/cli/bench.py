@@ -1,0 +1,91 @@
+"""The verb `bench`: is this commit slower? Binds options, run file and lane, and says the verdict."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from tidegauge.cli.options import AsJson, Seed, Stdout, Terminated, say, terminable, write_json
+from tidegauge.machine import read_machine
+from tidegauge.records import RunWriter
+from tidegauge.report.terminal import Report, words
+from tidegauge.subject import read_subject
+
+Base = Annotated[str, typer.Argument(help="The commit to compare with.")]
+Head = Annotated[str, typer.Argument(help="The commit that may be slower; without it, the working tree.")]
+Select = Annotated[
+    list[str], typer.Option("--bench", "-b", metavar="REGEX", help="Only benchmarks that match; repeatable.")
+]
+MaxSeconds = Annotated[float, typer.Option(min=1.0, max=3600.0, help="Time for one benchmark.")]
+Delta = Annotated[float, typer.Option(min=0.001, max=1.0, help="The slowdown that must not pass, as a fraction.")]
+Python = Annotated[str, typer.Option(metavar="same", help="Measure in this Python instead of asv's environments.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the pairs that an interrupted run left.")]
+
+
+def bench(
+    base: Base = "main",
+    head: Head = "",
+    *,
+    select: Select = [],  # noqa: B006 - typer copies it
+    max_seconds: MaxSeconds = 10.0,
+    delta: Delta = 0.03,
+    python: Python = "",
+    resume: Resume = False,
+    seed: Seed = 1,
+    json: AsJson = False,
+) -> int:
+    """Compare two commits of any repository with an asv.conf.json, benchmark by benchmark.
+
+    Each benchmark runs in pairs of fresh processes, one a commit, in turn on one core; the pair is the unit of the
+    test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %.
+
+    Example: tidegauge bench main --bench time_tick
+    """
+    from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.plan import Plan  # noqa: PLC0415
+
+    root = Path.cwd()
+    settings = BenchSettings(
+        base=base,
+        head=head or None,
+        select=tuple(select),
+        python=python or None,
+        plan=Plan(delta=delta, seconds_max=max_seconds),
+        resume=resume,
+    )
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show(text: str) -> None:
+        progress.print(f"  | {text}", markup=False)
+
+    subject = read_subject(root)
+    writer = RunWriter(
+        root / "results" / "runs",
+        "bench",
+        subject=msgspec.structs.replace(subject, base_commit=base),
+        machine=read_machine(),
+        seed=seed,
+        config={"base": base, "head": head, "select": select, "max_seconds": max_seconds, "delta": delta},
+    )
+    say(f"tidegauge bench, run {writer.id}")
+    with writer, terminable(), tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:
+        try:
+            lane = Lane(
+                root, settings, writer, seed=seed, show=lambda text: progress.print(f"  | {text}", markup=False)
+            )
+            lane.run(Path(scratch))
+        except KeyboardInterrupt as interrupt:
+            by, status = ("SIGTERM", 143) if isinstance(interrupt, Terminated) else ("Ctrl-C", 130)
+            writer.finish(unfinished=f"the run was interrupted by {by}; go on with --resume")
+            say(f"Interrupted by {by}; every process is stopped, and the pairs are kept: go on with --resume")
+            return status
+        run = writer.finish()
+    if json:
+        write_json(msgspec.json.format(msgspec.json.encode(run)))
+    else:
+        Stdout().print("", Report(run), "", markup=False)
+    say(f"Run: {writer.path}\nExit status {run.verdict.exit_status}: {words(run.verdict)}.")
+    return run.verdict.exit_status

@@ -1,0 +1,95 @@
+"""`tidegauge bench` on a repository of its own: what was planted is what it says, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+CONFIG = {
+    "version": 1,
+    "project": "toy",
+    "repo": ".",
+    "branches": ["main"],
+    "environment_type": "existing",
+    "pythons": ["same"],
+    "benchmark_dir": "benchmarks",
+    "results_dir": "results/asv",
+    "env_dir": ".asv",
+}
+SUITE = """
+from toy import fine, work
+def time_work(): work()
+def time_fine(): fine()
+"""
+CODE = "def work(): return sum(i * i for i in range({n}))\ndef fine(): {fine}\n"
+
+
+def repository(folder: Path) -> Path:
+    """One commit on main, whose working tree a test then changes."""
+    (folder / "benchmarks").mkdir(parents=True)
+    (folder / "src").mkdir()
+    (folder / "asv.conf.json").write_text(json.dumps(CONFIG))
+    (folder / "benchmarks" / "__init__.py").touch()
+    (folder / "benchmarks" / "bench_toy.py").write_text(SUITE)
+    (folder / "src" / "toy.py").write_text(CODE.format(n=3000, fine="return sorted(map(str, range(900)))"))
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "one"]):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t.invalid", *command], cwd=folder, check=True)
+    return folder
+
+
+def bench(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegauge", "bench", "main", "--python", "same", "--json", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    findings = {each["name"]: each for each in json.loads(done.stdout)["findings"]} if done.stdout else {}
+    return done.returncode, findings
+
+
+def test_a_slowdown_fails_and_what_did_not_change_passes(tmp_path: Path) -> None:
+    """Half as much work again is a fail by name, with its size; the untouched benchmark beside it is not slower."""
+    folder = repository(tmp_path)
+    (folder / "src" / "toy.py").write_text(CODE.format(n=4500, fine="return sorted(map(str, range(900)))"))
+    status, findings = bench(folder, "--delta", "0.1", "--max-seconds", "40")
+    assert status == 1
+    slower = findings["bench/bench_toy.time_work/cpu_ratio"]
+    assert (slower["verdict"], slower["evidence"]["outcome"]) == ("fail", "slower")
+    assert 1.2 < slower["value"] < 1.8
+    assert findings["bench/bench_toy.time_fine/cpu_ratio"]["evidence"]["outcome"] != "slower"
+
+
+def test_a_benchmark_that_breaks_is_a_fail_with_its_error_and_never_faster(tmp_path: Path) -> None:
+    """What raises on head has no time; the finding says on which side and why."""
+    folder = repository(tmp_path)
+    (folder / "src" / "toy.py").write_text(CODE.format(n=3000, fine="raise ValueError('boom')"))
+    status, findings = bench(folder, "-b", "time_fine", "--delta", "0.1")
+    assert status == 1
+    broken = findings["bench/bench_toy.time_fine/cpu_ratio"]
+    assert (broken["verdict"], broken["reason"]) == ("fail", "it failed on head: ValueError: boom")
+
+
+def test_a_commit_that_does_not_exist_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    """A user's mistake is no traceback."""
+    folder = repository(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegauge", "bench", "nowhere", "--python", "same"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nowhere" in done.stderr

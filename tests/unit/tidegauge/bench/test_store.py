@@ -1,0 +1,45 @@
+"""Pairs in a file that only grows."""
+
+from pathlib import Path
+
+import pytest
+
+from tidegauge.bench.pair import Pair
+from tidegauge.bench.store import PairLog, read_pairs
+from tidegauge.errors import RunNotReadable
+
+PAIRS = [Pair(benchmark="bench.time_it", index=index, log_ratio=index / 7) for index in range(3)]
+
+
+def test_pairs_are_in_the_file_as_soon_as_they_are_added(tmp_path: Path) -> None:
+    """Each pair is readable before the next one is measured, and a second run goes on where the first ended."""
+    path = tmp_path / "deep" / "pairs.jsonl"
+    assert read_pairs(path) == []
+    for count in range(3):
+        with PairLog(path) as log:
+            log.add(PAIRS[count])
+            assert read_pairs(path) == PAIRS[: count + 1]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 30, 60])
+def test_a_torn_last_line_is_dropped(tmp_path: Path, kept: int) -> None:
+    """What a kill tore is not read, and not continued by the next line."""
+    path = tmp_path / "pairs.jsonl"
+    with PairLog(path) as log:
+        log.add(PAIRS[0])
+        whole = path.stat().st_size
+        log.add(PAIRS[1])
+    with path.open("r+b") as file:
+        file.truncate(whole + kept)
+    assert read_pairs(path) == PAIRS[:1]
+    with PairLog(path) as log:
+        log.add(PAIRS[2])
+    assert read_pairs(path) == [PAIRS[0], PAIRS[2]]
+
+
+def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
+    """A line that is no pair is not passed over in silence."""
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"benchmark": 1}\n')
+    with pytest.raises(RunNotReadable, match="is damaged"):
+        read_pairs(path)
