@@ -24,7 +24,7 @@ def check(*, seed: Seed = 1, budget: BudgetOverrides = [], json: AsJson = False)
 
     Example: tidegauge check --budget check/entry/p50_ms=30
 
-    The lanes bench, load and soak are not part of this version, so the best exit status is 4, not measured.
+    The lanes bench, load and soak are not part of check yet, so the best exit status is 4, not measured.
     """
     config = load(Path.cwd())
     budgets = config.budgets.override(budget)
@@ -74,4 +74,4 @@ def _at_best(is_not_measured: bool) -> str:
     """Whoever sees 4 for the first time shall not search for a fault of his own."""
     if not is_not_measured:
         return ""
-    return " As long as bench, load and soak are not part of this version, check cannot exit 0."
+    return " As long as bench, load and soak are not part of check, it cannot exit 0."
