@@ -8,10 +8,10 @@ import msgspec
 import typer
 from rich.console import Console
 
-from tidegauge.cli.options import AsJson, Seed, Stdout, Terminated, say, terminable, write_json
+from tidegauge.cli.options import AsJson, Seed, interrupted, say, show_run, terminable
 from tidegauge.machine import read_machine
 from tidegauge.records import RunWriter
-from tidegauge.report.terminal import Report, words
+from tidegauge.report.terminal import words
 from tidegauge.subject import read_subject
 
 Base = Annotated[str, typer.Argument(help="The commit to compare with.")]
@@ -73,19 +73,10 @@ def bench(
     say(f"tidegauge bench, run {writer.id}")
     with writer, terminable(), tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:
         try:
-            lane = Lane(
-                root, settings, writer, seed=seed, show=lambda text: progress.print(f"  | {text}", markup=False)
-            )
-            lane.run(Path(scratch))
+            Lane(root, settings, writer, seed=seed, show=show).run(Path(scratch))
         except KeyboardInterrupt as interrupt:
-            by, status = ("SIGTERM", 143) if isinstance(interrupt, Terminated) else ("Ctrl-C", 130)
-            writer.finish(unfinished=f"the run was interrupted by {by}; go on with --resume")
-            say(f"Interrupted by {by}; every process is stopped, and the pairs are kept: go on with --resume")
-            return status
+            return interrupted(writer, interrupt, "go on with --resume")
         run = writer.finish()
-    if json:
-        write_json(msgspec.json.format(msgspec.json.encode(run)))
-    else:
-        Stdout().print("", Report(run), "", markup=False)
+    show_run(run, json=json)
     say(f"Run: {writer.path}\nExit status {run.verdict.exit_status}: {words(run.verdict)}.")
     return run.verdict.exit_status

@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from tidegauge.check import run_check
-from tidegauge.cli.options import AsJson, BudgetOverrides, Seed, Stdout, Terminated, say, terminable, write_json
+from tidegauge.cli.options import AsJson, BudgetOverrides, Seed, interrupted, say, show_run, terminable
 from tidegauge.config import load
 from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
 from tidegauge.records import Finding, RunWriter
-from tidegauge.report.terminal import Report, line, words
+from tidegauge.report.terminal import line, words
 from tidegauge.subject import read_subject
 from tidegauge.verdicts import Verdict
 
@@ -56,15 +55,9 @@ def check(*, seed: Seed = 1, budget: BudgetOverrides = [], json: AsJson = False)
         try:
             run_check(config, config.check, budgets, writer, seed=seed, log_dir=log_dir, show=show)
         except KeyboardInterrupt as interrupt:
-            by, status = ("SIGTERM", 143) if isinstance(interrupt, Terminated) else ("Ctrl-C", 130)
-            writer.finish(unfinished=f"the run was interrupted by {by}; run it again")
-            say(f"Interrupted by {by}; everything is stopped. See what was measured: tidegauge report {writer.id}")
-            return status
+            return interrupted(writer, interrupt, "run it again")
         run = writer.finish()
-    if json:
-        write_json(msgspec.json.format(msgspec.json.encode(run)))
-    else:
-        Stdout().print("", Report(run), "", markup=False)
+    show_run(run, json=json)
     say(f"Run: {writer.path}\nOutput of every program: {log_dir}")
     say(f"Exit status {run.verdict.exit_status}: {words(run.verdict)}.{_at_best(run.verdict is Verdict.NOT_MEASURED)}")
     return run.verdict.exit_status

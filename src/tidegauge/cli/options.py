@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Annotated, NoReturn
 
+import msgspec
 import typer
 from rich.console import Console
+
+from tidegauge.records import Run, RunWriter
+from tidegauge.report.terminal import Report
 
 SEED_MAX = 2**63 - 1
 
@@ -53,6 +57,22 @@ class Stdout(Console):
     def on_broken_pipe(self) -> None:
         """Instead of rich's own way, which is to exit with what is our status for a failed run."""
         discard_stdout()
+
+
+def interrupted(writer: RunWriter, interrupt: KeyboardInterrupt, remedy: str) -> int:
+    """Closes a run that Ctrl-C or SIGTERM ended; the exit status that says which."""
+    by, status = ("SIGTERM", 143) if isinstance(interrupt, Terminated) else ("Ctrl-C", 130)
+    writer.finish(unfinished=f"the run was interrupted by {by}; {remedy}")
+    say(f"Interrupted by {by}; everything is stopped. See what was measured: tidegauge report {writer.id}")
+    return status
+
+
+def show_run(run: Run, *, json: bool) -> None:
+    """The result of a verb: a report for a person, or the Run and nothing else."""
+    if json:
+        write_json(msgspec.json.format(msgspec.json.encode(run)))
+    else:
+        Stdout().print("", Report(run), "", markup=False)
 
 
 def write_json(content: bytes) -> None:

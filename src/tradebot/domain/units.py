@@ -1,8 +1,8 @@
 """Units that look alike and must never be mixed: the type says which.
 
 Money is Decimal. Greeks are float64. A delta is either per unit of the underlying (0.30: the condor's short strike)
-or in shares (50: the portfolio's limit); confusing the two is a known way to lose money, so each has its own type
-and `share_delta` is the only door between them.
+or in shares (50: the portfolio's limit); confusing the two is a known way to lose money, so each has its own type,
+and a conversion is written out where quantity and multiplier are known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,3 @@ PerUnitDelta = NewType("PerUnitDelta", float)
 
 ShareDelta = NewType("ShareDelta", float)
 """The number of shares that would move as the position does."""
-
-
-def share_delta(delta: PerUnitDelta, *, contracts: int, multiplier: int) -> ShareDelta:
-    return ShareDelta(delta * contracts * multiplier)

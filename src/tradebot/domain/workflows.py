@@ -10,11 +10,6 @@ import msgspec
 from tradebot.domain.strategies import StrategyKind, StrategyPlan
 
 
-class WorkflowKind(enum.StrEnum):
-    ENTRY = "entry"
-    EXIT = "exit"
-
-
 class WorkflowState(enum.StrEnum):
     ACCEPTED = "accepted"
     RUNNING = "running"

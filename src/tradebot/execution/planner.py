@@ -21,7 +21,7 @@ from tradebot.domain.units import ShareDelta
 from tradebot.pricing.calendar import year_fraction
 from tradebot.pricing.european import price_and_greeks
 from tradebot.pricing.implied import implied_volatility
-from tradebot.strategies.registry import BUILDERS
+from tradebot.strategies.registry import builder
 from tradebot.strategies.view import SpreadSettings
 
 SIGMA_FIRST_GUESS = 0.20
@@ -38,12 +38,12 @@ class Planner:
         self, kind: StrategyKind, chain: OptionChain, *, spot: float, at: datetime
     ) -> tuple[OptionContract, ...]:
         guess = self._sigmas.get(chain.symbol, SIGMA_FIRST_GUESS)
-        return BUILDERS[kind].candidates(chain, spot, at, self._settings[kind], guess)
+        return builder(kind).candidates(chain, spot, at, self._settings[kind], guess)
 
     def build(
         self, kind: StrategyKind, quotes: Mapping[OptionContract, Quote], *, spot: float, at: datetime
     ) -> StrategyPlan:
-        build = BUILDERS[kind].build
+        build = builder(kind).build
         plan = build(quotes, spot, at, self._settings[kind], rate=self._rate, dividend=DIVIDEND)
         known = [quote.iv for quote in quotes.values() if math.isfinite(quote.iv) and quote.iv > 0.0]
         if known:
