@@ -16,7 +16,7 @@ gives the same float64 price. Such an answer would be noise; it is NOT_CONVERGED
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from tradebot.pricing.european import checked
 from tradebot.pricing.formula import Floats
 from tradebot.pricing.householder import FLAG_OK, solve
+
+Number = TypeVar("Number", np.float64, np.bool_)
 
 
 class Flag(enum.IntEnum):
@@ -56,11 +58,8 @@ def implied_volatility(  # noqa: PLR0917 - the order in which every textbook wri
     call = np.asarray(is_call, dtype=np.bool_)
     start = np.asarray(np.nan if warm is None else warm, dtype=np.float64)
     shape = np.broadcast_shapes(*(value.shape for value in values), call.shape, start.shape)
-    p, s, k, t, r, q, near = (
-        value.ravel() if value.size == 1 else np.ascontiguousarray(np.broadcast_to(value, shape)).ravel()
-        for value in (*values, start)
-    )
-    calls = np.ascontiguousarray(np.broadcast_to(call, shape)).ravel()
+    p, s, k, t, r, q, near = (_flat(value, value.shape if value.size == 1 else shape) for value in (*values, start))
+    calls = _flat(call, shape)
     sigma = np.empty(calls.size)
     flag = np.empty(calls.size, dtype=np.int8)
     if not solve(p, s, k, t, r, q, near, calls, sigma, flag):
@@ -72,3 +71,10 @@ def implied_volatility(  # noqa: PLR0917 - the order in which every textbook wri
                 above=0.0 if name in {"spot", "strike"} else -np.inf,
             )
     return ImpliedVolatility(sigma=sigma.reshape(shape), flag=flag.reshape(shape))
+
+
+def _flat(values: NDArray[Number], shape: tuple[int, ...]) -> NDArray[Number]:
+    """Read-only whatever came in, as a broadcast is: to the compiler an array that may be written is another type."""
+    flat = np.ascontiguousarray(np.broadcast_to(values, shape)).reshape(-1)
+    flat.flags.writeable = False
+    return flat
