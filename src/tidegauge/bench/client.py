@@ -20,10 +20,12 @@ from typing import Any
 import msgspec
 
 from tidegauge import guard
+from tidegauge.bench import layout
 from tidegauge.errors import TidegaugeError
 
 GRACE_S = 0.5
 GUARD_S_MAX = GRACE_S + guard.KILL_S_MAX + 5.0
+READY_S_MIN = 30.0  # imports are no part of what a suite's own timeout is about
 ANSWER_BYTES_MAX = 64 * 1024
 SAID_BYTES_MAX = 2_000
 WORKER = Path(__file__).with_name("worker.py")
@@ -39,11 +41,22 @@ class WorkerError(TidegaugeError):
         self.side = side
 
 
+class WorkerJob(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line to a worker: what it is to prepare, and where."""
+
+    benchmark_dir: str
+    id: str
+    core: int | None = None  # to measure on; None: anywhere
+    setup_core: int | None = None  # to be set up on
+    slowdown: float = 0.0  # the share of its time in which it computes for nothing
+    litter: int = 0  # the seed of what lies about on its heap
+
+
 class Worker:
     """A running worker. `close` must be called; if we die first, its guard notices."""
 
     def __init__(
-        self, side: str, python: str, job: dict[str, Any], *, env: Mapping[str, str], cwd: Path, timeout_s: float
+        self, side: str, python: str, job: WorkerJob, *, env: Mapping[str, str], cwd: Path, timeout_s: float
     ) -> None:
         self._side = side
         self._timeout_s = timeout_s
@@ -52,16 +65,27 @@ class Worker:
         control, self._control = os.pipe()
         self._status, status = os.pipe()
         try:
-            self._guard = subprocess.Popen(  # noqa: S603 - to run what the user configured is the purpose
-                [sys.executable, "-I", "-S", guard.__file__, str(control), str(status), str(GRACE_S), python, WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._said,
-                env=dict(env),
-                cwd=cwd,
-                pass_fds=(control, status),
-                start_new_session=True,
-            )
+            with layout.held_still():
+                self._guard = subprocess.Popen(  # noqa: S603 - to run what the user configured is the purpose
+                    [
+                        sys.executable,
+                        "-I",
+                        "-S",
+                        guard.__file__,
+                        str(control),
+                        str(status),
+                        str(GRACE_S),
+                        python,
+                        WORKER,
+                    ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._said,
+                    env=dict(env),
+                    cwd=cwd,
+                    pass_fds=(control, status),
+                    start_new_session=True,
+                )
         except BaseException:
             self._close_files()
             raise
@@ -72,21 +96,25 @@ class Worker:
 
     def wait_until_ready(self) -> dict[str, Any]:
         """Returns when the benchmark is set up; the answer says whether the suite skips it."""
-        return self._receive("to get ready")
+        return self._receive("to get ready", max(self._timeout_s, READY_S_MIN))
 
     def ask(self, command: str, *arguments: int) -> dict[str, Any]:
         """One command and its answer."""
         self._send(" ".join((command, *map(str, arguments))).encode() + b"\n")
-        return self._receive(f"to {command}")
+        return self._receive(f"to {command}", self._timeout_s)
 
-    def close(self) -> None:
-        """Ends the worker and all that it started; returns when none of it is left."""
+    def hang_up(self) -> None:
+        """Lets the end of the worker begin; `close` waits for it."""
         if self._control >= 0:
             os.close(self._control)
             self._control = -1
         if self._guard.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._guard.stdin.close()
+
+    def close(self) -> None:
+        """Ends the worker and all that it started; returns when none of it is left."""
+        self.hang_up()
         try:
             self._guard.wait(GUARD_S_MAX)
         except subprocess.TimeoutExpired:
@@ -100,17 +128,17 @@ class Worker:
                 self._guard.stdin.write(line)
                 self._guard.stdin.flush()
 
-    def _receive(self, purpose: str) -> dict[str, Any]:
+    def _receive(self, purpose: str, timeout_s: float) -> dict[str, Any]:
         answers = self._guard.stdout
         if answers is None:
             raise WorkerError(self._side, "it has no pipe to answer on")
-        deadline_s = time.monotonic() + self._timeout_s
+        deadline_s = time.monotonic() + timeout_s
         poll = select.poll()
         poll.register(answers, select.POLLIN)
         while b"\n" not in self._unread:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0 or not poll.poll(left_s * 1_000):
-                raise WorkerError(self._side, f"it took longer than {self._timeout_s:g} s {purpose}")
+                raise WorkerError(self._side, f"it took longer than {timeout_s:g} s {purpose}")
             content = os.read(answers.fileno(), ANSWER_BYTES_MAX)
             if not content:
                 raise WorkerError(self._side, f"it {self._end()}")

@@ -12,6 +12,7 @@ benchmark leaves the rounds when it is decided, at its last look, or when its ti
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import os
 from collections.abc import Callable
@@ -22,7 +23,8 @@ import msgspec
 from tidegauge.bench.build import build, find_repository
 from tidegauge.bench.decide import Judgement, Outcome, look, verdicts
 from tidegauge.bench.model import Benchmark, Side
-from tidegauge.bench.pair import Pair, PairSettings, run_pair
+from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings
+from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.plan import Plan
 from tidegauge.bench.selfproof import Proof, prove
 from tidegauge.bench.store import PairLog, keep_in_asv, read_pairs
@@ -95,16 +97,17 @@ class Lane:
         if not settings.resume:
             path.unlink(missing_ok=True)
         before = read_pairs(path)
-        with PairLog(path) as log:
-            proof = self._prove(timed, base, before, log, scratch)
+        bench = Bench(seed=self._seed, core=self._core, scratch=scratch, settings=settings.pair)
+        with PairLog(path) as log, Pipeline(bench) as pipeline:
+            proof = self._prove(timed, base, before, log, pipeline)
             self._show(proof.reason)
             measured = [_Measured(each, pairs=[p for p in before if p.benchmark == each.name]) for each in timed]
-            self._rounds(measured, base, head, log, scratch, plan=settings.plan.for_suite(len(timed)))
+            self._rounds(measured, base, head, log, pipeline, plan=settings.plan.for_suite(len(timed)))
         self._record(measured, settings.plan.for_suite(len(timed)), proof)
         keep_in_asv(self._config, suite, base, head, [pair for each in measured for pair in each.pairs])
         return proof
 
-    def _prove(self, timed: list[Benchmark], base: Side, before: list[Pair], log: PairLog, scratch: Path) -> Proof:
+    def _prove(self, timed: list[Benchmark], base: Side, before: list[Pair], log: PairLog, pipeline: Pipeline) -> Proof:
         """The base against itself, and against itself slowed down by delta, on the first benchmark that runs."""
         proof = Proof(ok=False, reason="no benchmark of the base runs", false_alarm=False, seen=False)
         for benchmark in timed:
@@ -112,8 +115,12 @@ class Lane:
             for suffix, slowdown in ((ITSELF, 0.0), (SLOWED, self._settings.plan.delta)):
                 name = benchmark.name + suffix
                 pairs = [pair for pair in before if pair.benchmark == name]
-                for index in range(len(pairs), PROOF_PAIRS):
-                    pair = self._pair(benchmark, base, base, index=index, scratch=scratch, slowdown=slowdown)
+                jobs = [
+                    PairJob(benchmark=benchmark, base=base, head=base, index=index, head_slowdown=slowdown)
+                    for index in range(len(pairs), PROOF_PAIRS)
+                ]
+                for job, following in itertools.zip_longest(jobs, jobs[1:]):
+                    pair = pipeline.measure(job, following)
                     if pair.log_ratio is None:
                         break
                     pairs.append(msgspec.structs.replace(pair, benchmark=name))
@@ -133,34 +140,24 @@ class Lane:
         return proof
 
     def _rounds(
-        self, measured: list[_Measured], base: Side, head: Side, log: PairLog, scratch: Path, *, plan: Plan
+        self, measured: list[_Measured], base: Side, head: Side, log: PairLog, pipeline: Pipeline, *, plan: Plan
     ) -> None:
+        def job(each: _Measured, after: _Measured | None = None) -> PairJob:
+            index = len(each.pairs) + (each is after)
+            return PairJob(benchmark=each.benchmark, base=base, head=head, index=index)
+
         for each in measured:
             self._look(each, plan)
         while open_ones := [each for each in measured if self._goes_on(each, plan)]:
-            for each in open_ones:
-                pair = self._pair(each.benchmark, base, head, index=len(each.pairs), scratch=scratch)
+            # The last of a round is followed by the first of the next, which most probably is the same.
+            for each, following in zip(open_ones, [*open_ones[1:], open_ones[0]], strict=True):
+                pair = pipeline.measure(job(each), job(following, after=each))
                 log.add(pair)
                 each.pairs.append(pair)
                 self._look(each, plan)
                 self._writer.flush()
                 if not self._goes_on(each, plan) and each.judgement is not None:
                     self._show(f"{each.benchmark.name}: {each.judgement.reason}")
-
-    def _pair(
-        self, benchmark: Benchmark, base: Side, head: Side, *, index: int, scratch: Path, slowdown: float = 0.0
-    ) -> Pair:
-        return run_pair(
-            benchmark,
-            base,
-            head,
-            index=index,
-            seed=self._seed,
-            core=self._core,
-            scratch=scratch,
-            settings=self._settings.pair,
-            head_slowdown=slowdown,
-        )
 
     def _look(self, each: _Measured, plan: Plan) -> None:
         """Judge at each planned number of pairs, once; what failed or was skipped is over."""

@@ -20,6 +20,7 @@ collection is off inside a slice unless setup turns it on. A coroutine function 
 loop a slice; the code that a `timeraw_` benchmark returns runs in a process of its own, start-up included.
 """
 
+import contextlib
 import functools
 import gc
 import importlib
@@ -28,6 +29,7 @@ import itertools
 import json
 import os
 import pickle
+import random
 import resource
 import sys
 import textwrap
@@ -41,6 +43,7 @@ if TYPE_CHECKING:  # typing costs more than it says here, in a process that is s
 
 # A slice that waits rather than computes is long enough when its wall time is this many slices.
 WALL_PER_SLICE_MAX = 20
+LITTER_MAX = 4_000
 BATCHES = 5  # of a slice, where the suite leaves us the choice
 CALIBRATIONS_MAX = 60
 GROWTH_MAX = 10.0
@@ -99,9 +102,9 @@ def describe(error: BaseException) -> str:
 
 def prepare(job: "dict[str, Any]") -> "Subject | None":
     """Imports the suite and sets the benchmark up; None when the suite skips it."""
-    if job["core"] is not None and hasattr(os, "sched_setaffinity"):
-        # Before any import: a library's threads inherit the core from whoever starts them.
-        os.sched_setaffinity(0, {job["core"]})
+    if job["core"] is not None:
+        stay_on(job["setup_core"])
+    job["kept"] = litter(job["litter"])  # for as long as the job, which is the process's life
     discovery = importlib.import_module("asv_runner.discovery")
     benchmark = discovery.get_benchmark_from_name(job["benchmark_dir"], job["id"])
     if benchmark.setup_cache_key is not None:
@@ -110,7 +113,24 @@ def prepare(job: "dict[str, Any]") -> "Subject | None":
             benchmark.set_cache(cache)
         elif cache is not None:  # asv_runner before 0.3
             benchmark.insert_param(cache)
-    return None if benchmark.do_setup() else Subject(benchmark, job["slowdown"])
+    skips = benchmark.do_setup()
+    if job["core"] is not None:
+        stay_on(job["core"])
+    return None if skips else Subject(benchmark, job["slowdown"])
+
+
+def stay_on(core: int) -> None:
+    """All our threads on one core; those that they start inherit it."""
+    if hasattr(os, "sched_setaffinity"):
+        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - it wants the names alone
+            with contextlib.suppress(ProcessLookupError):  # it ended in between
+                os.sched_setaffinity(int(thread), {core})
+
+
+def litter(seed: int) -> "list[bytes]":
+    """Moves what the suite allocates later: objects of many sizes, of which every other one is freed again."""
+    drawn = random.Random(seed)
+    return [bytes(drawn.randrange(1, 512)) for _ in range(drawn.randrange(LITTER_MAX))][::2]
 
 
 def obey(subject: "Subject", command: "list[str]") -> "dict[str, Any]":

@@ -7,9 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tidegauge.bench.client import Worker, WorkerError
+from tidegauge.bench.client import Worker, WorkerError, WorkerJob
+from tidegauge.bench.layout import held_still, is_possible
 from tidegauge.bench.model import Benchmark, Side
-from tidegauge.bench.pair import Pair, PairSettings, run_pair
+from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair
+from tidegauge.bench.pipeline import Pipeline
 
 QUICK = PairSettings(slice_ms=1, slices=4, measure_s_max=0.2)
 SUITE = """
@@ -18,6 +20,14 @@ import os
 def time_seed():
     with open(os.environ["SEEN"], "a") as file:
         file.write(os.environ["PYTHONHASHSEED"] + "\\n")
+
+def time_core():
+    with open(os.environ["SEEN"], "a") as file:
+        file.write(f"{sorted(os.sched_getaffinity(0))}\\n")
+
+def time_address():
+    with open(os.environ["SEEN"], "a") as file:
+        file.write(f"{id(os.getpid)} {len(os.environ['TIDEGAUGE_STACK_PADDING'])}\\n")
 
 def time_hello():
     print("last words")
@@ -63,7 +73,8 @@ def benchmark(name: str) -> Benchmark:
 
 
 def run(side: Side, name: str, index: int, scratch: Path, seed: int = 7) -> Pair:
-    return run_pair(benchmark(name), side, side, index=index, seed=seed, core=None, scratch=scratch, settings=QUICK)
+    job = PairJob(benchmark=benchmark(name), base=side, head=side, index=index)
+    return StartedPair(job, Bench(seed=seed, core=None, scratch=scratch, settings=QUICK)).finish()
 
 
 def test_hash_seeds_are_equal_in_a_pair_and_differ_between_pairs(side: Side, tmp_path: Path) -> None:
@@ -75,6 +86,48 @@ def test_hash_seeds_are_equal_in_a_pair_and_differ_between_pairs(side: Side, tmp
         (tmp_path / "seen").unlink()
     assert [len(seeds) for seeds in seen] == [1, 1, 1]
     assert seen[0] == seen[2] != seen[1]
+
+
+def test_the_interpreter_lies_at_the_same_address_in_every_pair(side: Side, tmp_path: Path) -> None:
+    """What both commits share is held still, where the system allows it; the stack moves, with both sides alike."""
+    seen = []
+    for index in (0, 1):
+        run(side, "bench.time_address", index, tmp_path / "scratch")
+        seen.append({tuple(line.split()) for line in (tmp_path / "seen").read_text().splitlines()})
+        (tmp_path / "seen").unlink()
+    ((address, padding),), ((address_next, padding_next),) = seen
+    assert (address == address_next) == is_possible()
+    assert padding != padding_next
+
+
+def test_the_kernel_goes_on_to_draw_addresses_for_others() -> None:
+    """Only what is started within `held_still` is held; the setting of our own thread is what it was before."""
+    before = Path("/proc/self/personality").read_text(encoding="ascii")
+    with held_still():
+        assert (Path("/proc/self/personality").read_text(encoding="ascii") != before) == is_possible()
+    assert Path("/proc/self/personality").read_text(encoding="ascii") == before
+
+
+def test_both_sides_are_measured_on_the_core_that_was_asked_for(side: Side, tmp_path: Path) -> None:
+    """Wherever a side was set up, its benchmark runs on the one core."""
+    core = max(os.sched_getaffinity(0))
+    job = PairJob(benchmark=benchmark("bench.time_core"), base=side, head=side, index=0)
+    StartedPair(job, Bench(seed=7, core=core, scratch=tmp_path / "scratch", settings=QUICK)).finish()
+    assert set((tmp_path / "seen").read_text().splitlines()) == {f"[{core}]"}
+
+
+def test_a_pair_that_was_set_up_ahead_is_the_pair_that_was_asked_for(side: Side, tmp_path: Path) -> None:
+    """A right guess is measured, a wrong one is ended, and what is left at the end is ended too."""
+    jobs = [PairJob(benchmark=benchmark("bench.time_seed"), base=side, head=side, index=index) for index in range(4)]
+    bench = Bench(seed=7, core=None, scratch=tmp_path / "scratch", settings=QUICK)
+    with Pipeline(bench) as pipeline:
+        pairs = [pipeline.measure(jobs[0], jobs[1]), pipeline.measure(jobs[1], jobs[2])]
+        assert len(psutil.Process().children(recursive=True)) >= 2
+        pairs += [pipeline.measure(jobs[3], jobs[0])]
+    assert [pair.index for pair in pairs] == [0, 1, 3]
+    assert all(pair.log_ratio is not None and pair.seconds > 0 for pair in pairs)
+    assert psutil.Process().children(recursive=True) == []
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_the_order_is_turned_round_in_every_second_pair(side: Side, tmp_path: Path) -> None:
@@ -94,7 +147,7 @@ def test_a_pair_leaves_no_file_behind(side: Side, tmp_path: Path) -> None:
 
 def test_a_dead_worker_says_how_it_ended(side: Side, tmp_path: Path) -> None:
     """The exit status and the last line that it printed stand in the error."""
-    job = {"benchmark_dir": str(side.benchmark_dir), "id": "bench.time_hello", "core": None, "slowdown": 0.0}
+    job = WorkerJob(benchmark_dir=str(side.benchmark_dir), id="bench.time_hello")
     env = {**side.env, "PYTHONUNBUFFERED": "1"}
     worker = Worker("head", side.python, job, env=env, cwd=tmp_path, timeout_s=30)
     try:
@@ -108,7 +161,9 @@ def test_a_dead_worker_says_how_it_ended(side: Side, tmp_path: Path) -> None:
 
 def test_a_python_that_does_not_exist_is_an_error(side: Side, tmp_path: Path) -> None:
     """A worker that cannot be started says why."""
-    worker = Worker("base", "/nowhere/python", {}, env=side.env, cwd=tmp_path, timeout_s=30)
+    worker = Worker(
+        "base", "/nowhere/python", WorkerJob(benchmark_dir="", id=""), env=side.env, cwd=tmp_path, timeout_s=30
+    )
     try:
         with pytest.raises(WorkerError, match="it cannot be started: No such file"):
             worker.wait_until_ready()

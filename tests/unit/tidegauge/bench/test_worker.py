@@ -7,9 +7,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tidegauge.bench.client import WORKER
+from tidegauge.bench.client import WORKER, WorkerJob
 
 SUITE = """
     import gc, os, sys
@@ -66,7 +67,7 @@ def suite(tmp_path: Path) -> Path:
 
 def converse(suite: Path, name: str, *commands: str, core: int | None = None) -> list[dict[str, Any]]:
     """Everything that a worker answers to the job and these commands, up to the end of its stdin."""
-    job = {"benchmark_dir": str(suite), "id": f"bench.{name}", "core": core, "slowdown": 0.0}
+    job = msgspec.to_builtins(WorkerJob(benchmark_dir=str(suite), id=f"bench.{name}", core=core, setup_core=core))
     answer = subprocess.run(
         [sys.executable, WORKER],
         input="\n".join((json.dumps(job), *commands)) + "\n",
