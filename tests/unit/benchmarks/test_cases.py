@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cases import CASES, SEED, Case, Work
+from cases import CASES, SEED, Case, Line, Work
 from suite import Suite
 
 FOLDER = Path(__file__).parents[3] / "benchmarks"
@@ -96,7 +96,7 @@ def test_a_missing_room_skips() -> None:
     """On a commit without a case's room, asv is told to skip it, and why."""
 
     class Missing(Suite):
-        case = Case("attic.ghosts", "ghosts", (1,))
+        case = Case("attic.ghosts", "ghosts", (1,), Line(1, (1, 2, 3, 4)))
 
     with pytest.raises(NotImplementedError, match=r"attic\.ghosts: No module named 'cases\.attic'"):
         Missing().setup(1)
