@@ -39,9 +39,8 @@ from tidegauge.verdicts import worst
 FILE = Path(__file__).parents[1] / "tidegauge.toml"
 CONFIDENCE = 0.95
 TURNS = 2  # over all sizes, so that a busy minute of the machine does not become a slope
-RUNS_MIN = 3
 RUNS_MAX = 50
-SECONDS_MAX = 0.2  # CPU time spent on one size in one turn, once RUNS_MIN are there
+SECONDS_MAX = 0.3  # CPU time spent on one size in one turn
 
 
 @dataclass(frozen=True)
@@ -67,21 +66,24 @@ def fit(sizes: Sequence[int], costs: Sequence[float]) -> Fit:
 
 
 def cost_s(work: Work) -> float:
-    """The least CPU time of a call; the first run fills caches and does not count."""
-    runs: list[float] = []
-    work.run()
+    """The least CPU time of a call; the first run fills caches, and counts only where it was long enough for all."""
+    runs = [_run_s(work)]
     gc.collect()
     gc.disable()
     try:
-        while len(runs) < RUNS_MIN or (sum(runs) < SECONDS_MAX and len(runs) < RUNS_MAX):
+        while sum(runs) < SECONDS_MAX and len(runs) < RUNS_MAX:
             if work.undo is not None:
                 work.undo()
-            began_s = time.process_time()
-            work.run()
-            runs.append(time.process_time() - began_s)
+            runs.append(_run_s(work))
     finally:
         gc.enable()
     return min(runs) / work.calls
+
+
+def _run_s(work: Work) -> float:
+    began_s = time.process_time()
+    work.run()
+    return time.process_time() - began_s
 
 
 def measure(case: Case, cost: Callable[[Work], float] = cost_s) -> list[float]:

@@ -21,13 +21,14 @@ LINEAR_BOOKS = Line(1, (1_000, 4_000, 16_000, 64_000, 256_000))
 LINEAR_THOUSANDS = Line(1, (100, 300, 1_000, 3_000, 10_000))
 LINEAR_TENS = Line(1, (1, 2, 4, 8, 16))
 LAKES = Line(1, (10_000, 30_000, 100_000, 300_000))
+LOOKS = Line(0, LAKES.sizes)  # the newest few, whatever lies behind them
 REQUESTS = Line(0, (2, 6, 20, 60))  # the last one costs what the first did
 
 _ALL = (
-    Case("pricing.european", "options", BOOKS, LINEAR_BOOKS, "21bf48ed3630"),
+    Case("pricing.european", "options", BOOKS, Line(1, (64_000, 128_000, 256_000, 512_000)), "21bf48ed3630"),
     Case("pricing.slices", "options", BOOKS, LINEAR_BOOKS, "21bf48ed3630"),
     Case("pricing.totals", "options", BOOKS, LINEAR_BOOKS, "fced9a9db656"),
-    Case("pricing.implied", "options", BOOKS, LINEAR_BOOKS, "7dbea1f19243"),
+    Case("pricing.implied", "options", BOOKS, Line(1, (4_000, 8_000, 16_000, 32_000, 64_000)), "7dbea1f19243"),
     Case(
         "pricing.american",
         "options",
@@ -46,10 +47,10 @@ _ALL = (
     Case("execution.monitoring", "strategies", (10, 100, 500), Line(1, (10, 30, 100, 300, 500)), "f59240cccb02"),
     Case("store.commit", "intents", (100, 1_000, 10_000), LINEAR_THOUSANDS, "ad5736686512"),
     Case("store.replay", "records", (100, 1_000, 10_000), LINEAR_THOUSANDS, "ffd91559c2a6"),
-    Case("store.append", "rows", (1_000, 10_000), Line(1, (1_000, 3_000, 10_000, 30_000)), "3cbc87c7681f"),
-    Case("store.churn", "commits", (10, 100, 1_000), Line(1, (200, 400, 600, 800)), "6f4b6612125f"),
+    Case("store.append", "rows", (1_000, 10_000), Line(1, (10_000, 20_000, 40_000, 80_000)), "3cbc87c7681f"),
+    Case("store.churn", "commits", (10, 100, 1_000), Line(1, (100, 200, 400, 800)), "6f4b6612125f"),
     Case("store.positions", "rows", (1_000, 10_000, 100_000, 1_000_000), LAKES, "37a5d41fb464"),
-    Case("store.history", "rows", (1_000, 10_000, 100_000, 1_000_000), LAKES, "0b15d83e8ef6"),
+    Case("store.history", "rows", (1_000, 10_000, 100_000, 1_000_000), LOOKS, "0b15d83e8ef6"),
     Case("codecs.events", "events", (100, 1_000, 10_000), LINEAR_THOUSANDS),
     Case("codecs.records", "records", (100, 1_000, 10_000), LINEAR_THOUSANDS),
     Case("codecs.frames", "messages", (100, 1_000, 10_000), LINEAR_THOUSANDS),
