@@ -5,7 +5,8 @@ Entries are undone by exits and exits by entries, untimed. Ten at once is an ent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from cases.case import Work
 from cases.profile import CaseBot
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CYCLES = 10
 MOVES = 20
+STRIKES = 50  # of an expiry
 
 
 def entries(bot: CaseBot, size: int) -> Work:
@@ -32,7 +34,7 @@ def entries(bot: CaseBot, size: int) -> Work:
 
 def exits(bot: CaseBot, size: int) -> Work:
     """From the accepted request to the closed strategy."""
-    bot.run(bot.fill_up(size))
+    _prepare(bot, bot.fill_up(size))
     return Work(
         lambda: bot.run(_leave_all(bot)),
         lambda done: _seen(bot, done),
@@ -43,7 +45,7 @@ def exits(bot: CaseBot, size: int) -> Work:
 
 def monitoring(bot: BrokerBot, size: int) -> Work:
     """A price moves, so many condors are valued anew and decided on; again and again."""
-    bot.run(bot.fill_up(size))
+    _prepare(bot, bot.fill_up(size))
 
     async def cycles() -> int:
         before = bot.bot.monitoring.cycles
@@ -78,7 +80,7 @@ def quotes(bot: BrokerBot, size: int) -> Work:
             await bot.move("SPY", up=number % 2 == 0)
         return heard - before
 
-    bot.run(listen())
+    _prepare(bot, listen())
     # A line far from the money may not move by a cent, and the underlying's own line does.
     return Work(lambda: bot.run(moves()), lambda count: count >= MOVES, MOVES, close=bot.close)
 
@@ -87,14 +89,25 @@ async def _leave_all(bot: CaseBot) -> list[Strategy]:
     return await bot.leave(list(bot.bot.strategies.held()))
 
 
+def _prepare(bot: CaseBot, work: Coroutine[Any, Any, object]) -> None:
+    """A case that cannot be made leaves no bot behind."""
+    try:
+        bot.run(work)
+    except BaseException:
+        bot.close()
+        raise
+
+
 async def _options(bot: CaseBot, count: int) -> list[Instrument]:
-    """The nearest to the money, of the expiry in the middle."""
+    """The nearest to the money, expiry after expiry, from the one in the middle."""
     chain = await bot.bot.venue.chain("SPY")
-    expiry = chain.expiries[len(chain.expiries) // 2]
-    strikes = sorted(chain.strikes, key=lambda strike: abs(strike - 600))
-    found = [OptionContract("SPY", expiry, strike, right) for strike in strikes for right in Right]
+    strikes = sorted(chain.strikes, key=lambda strike: abs(strike - 600))[:STRIKES]
+    expiries = chain.expiries[len(chain.expiries) // 2 :]
+    found = [
+        OptionContract("SPY", expiry, strike, right) for expiry in expiries for strike in strikes for right in Right
+    ]
     if len(found) < count:
-        raise RuntimeError(f"the chain has {len(found)} options of {expiry}, {count} are wanted")
+        raise RuntimeError(f"the chain has {len(found)} options, {count} are wanted")
     return list(found[:count])
 
 

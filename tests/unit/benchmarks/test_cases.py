@@ -153,6 +153,13 @@ def test_a_failed_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert psutil.Process().children(recursive=True) == []
 
 
+def test_a_failed_case_leaves_nothing() -> None:
+    """A case that finds less than it needs closes the bot that it had started, gateway and all."""
+    with pytest.raises(RuntimeError, match="100000 are wanted"):
+        CASES["loopback.quotes"].make(100_000, SEED)
+    assert psutil.Process().children(recursive=True) == []
+
+
 def test_live_bytes_see_both_allocators() -> None:
     """A thousand small objects and one large array are in the count, by their size."""
     before = live_bytes()
