@@ -85,3 +85,75 @@ class FanOut(Suite):
     def time_tell(self, sockets: int) -> None:
         del sockets
         self.work.run()
+
+
+class Ready(Suite):
+    case = CASES["api.ready"]
+    params, param_names = (case.sizes,), ("requests",)
+
+    def time_ask(self, requests: int) -> None:
+        del requests
+        self.work.run()
+
+
+class Workflow(Suite):
+    case = CASES["api.workflow"]
+    params, param_names = (case.sizes,), ("requests",)
+
+    def time_ask(self, requests: int) -> None:
+        del requests
+        self.work.run()
+
+
+class Strategy(Suite):
+    case = CASES["api.strategy"]
+    params, param_names = (case.sizes,), ("requests",)
+
+    def time_ask(self, requests: int) -> None:
+        del requests
+        self.work.run()
+
+
+class Alerts(Suite):
+    case = CASES["api.alerts"]
+    params, param_names = (case.sizes,), ("requests",)
+
+    def time_ask(self, requests: int) -> None:
+        del requests
+        self.work.run()
+
+
+class Limits(Suite):
+    case = CASES["api.limits"]
+    params, param_names = (case.sizes,), ("requests",)
+
+    def time_ask(self, requests: int) -> None:
+        del requests
+        self.work.run()
+
+
+class Bounds(Suite):
+    case = CASES["api.bounds"]
+    params, param_names = (case.sizes,), ("requests",)
+
+    def time_ask(self, requests: int) -> None:
+        del requests
+        self.work.run()
+
+
+class Entry(Suite):
+    case = CASES["api.entry"]
+    params, param_names = (case.sizes,), ("requests",)
+
+    def time_enter(self, requests: int) -> None:
+        del requests
+        self.work.run()
+
+
+class Held(Suite):
+    case = CASES["api.held"]
+    params, param_names = (case.sizes,), ("held",)
+
+    def time_ask(self, held: int) -> None:
+        del held
+        self.work.run()

@@ -31,3 +31,12 @@ class Frames(Suite):
     def time_convert(self, messages: int) -> None:
         del messages
         self.work.run()
+
+
+class Arrow(Suite):
+    case = CASES["codecs.arrow"]
+    params, param_names = (case.sizes,), ("rows",)
+
+    def time_convert(self, rows: int) -> None:
+        del rows
+        self.work.run()

@@ -31,3 +31,21 @@ class Monitoring(Suite):
     def time_cycle(self, strategies: int) -> None:
         del strategies
         self.work.run()
+
+
+class Entries(Suite):
+    case = CASES["execution.entries"]
+    params, param_names = (case.sizes,), ("condors",)
+
+    def time_enter(self, condors: int) -> None:
+        del condors
+        self.work.run()
+
+
+class Exits(Suite):
+    case = CASES["execution.exits"]
+    params, param_names = (case.sizes,), ("condors",)
+
+    def time_leave(self, condors: int) -> None:
+        del condors
+        self.work.run()

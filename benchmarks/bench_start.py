@@ -9,6 +9,7 @@ from pathlib import Path
 
 HERE = str(Path(__file__).parent)
 WARM = f"import sys; sys.path.insert(0, {HERE!r}); from cases.profile import PaperBot"
+GATEWAY = f"import sys; sys.path.insert(0, {HERE!r}); from cases.broker import GatewayBot"
 
 
 class Import:
@@ -27,6 +28,12 @@ class Import:
     def timeraw_api(self) -> str:
         return "import tradebot.api.app"
 
+    def timeraw_broker(self) -> str:
+        return "import simvenues.ibkr"
+
+    def timeraw_bench_lane(self) -> str:
+        return "import tidegauge.bench.lane"
+
 
 class Start:
     number = 1
@@ -35,3 +42,7 @@ class Start:
     def timeraw_paper_bot(self) -> tuple[str, str]:
         """From settings to ready, imports apart, and down again."""
         return "PaperBot(1).close()", WARM
+
+    def timeraw_gateway_bot(self) -> tuple[str, str]:
+        """The same with a broker to connect to, on the same loop."""
+        return "GatewayBot(1).close()", GATEWAY

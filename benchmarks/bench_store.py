@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases import CASES
-from suite import Suite
+from suite import LakeSuite, Suite
 
 
 class Journal(Suite):
@@ -33,7 +33,7 @@ class Lake(Suite):
         self.work.run()
 
 
-class Positions(Suite):
+class Positions(LakeSuite):
     case = CASES["store.positions"]
     params, param_names = (case.sizes,), ("rows",)
 
@@ -42,7 +42,7 @@ class Positions(Suite):
         self.work.run()
 
 
-class History(Suite):
+class History(LakeSuite):
     case = CASES["store.history"]
     params, param_names = (case.sizes,), ("rows",)
 

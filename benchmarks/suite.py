@@ -9,15 +9,18 @@
 
 asv-runner repeats `setup` before each timed call and times the calls one by one, so `number` is 1 and what is short
 repeats itself within its run (`Work.calls`). For the same reason work that holds nothing but memory is kept from call
-to call; what holds a loop or a folder is closed by `teardown` and made anew.
+to call; what holds a loop, a socket, a process or a folder is closed by `teardown` and made anew.
+
+What is too dear for that is asv's `setup_cache`, run once an environment: a `LakeSuite` reads the lakes that it wrote.
 """
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import ClassVar
 
-from cases import SEED, Case, Work
+from cases import CASES, SEED, Case, Work
 
 
 class Suite:
@@ -33,7 +36,7 @@ class Suite:
             self.work = self._kept[1]
             return
         try:
-            self.work = self.case.make(size, SEED)
+            self.work = self.case.make(size, SEED, self._shared())
         except ImportError as missing:
             # asv's own way to skip: the commit is older than the room that this measures.
             raise NotImplementedError(f"{self.case.name}: {missing}") from missing
@@ -45,3 +48,30 @@ class Suite:
         if (work := self.__dict__.get("work")) is not None and work.close is not None:
             del self.work
             work.close()
+
+    def _shared(self) -> Path | None:
+        return None
+
+
+LAKES = CASES["store.history"].sizes
+
+
+class LakeSuite(Suite):
+    """Of cases that only read a lake. asv runs every suite with this `setup_cache` in the folder that it wrote."""
+
+    def setup_cache(self) -> None:
+        try:
+            from cases.store import write_lakes
+        except ImportError:
+            return  # `setup` says which room is missing
+        write_lakes(self._folder(), LAKES, SEED)
+
+    setup_cache.timeout = 300.0  # type: ignore[attr-defined] # asv reads it here
+
+    def _shared(self) -> Path | None:
+        """Outside asv each case writes a lake of its own."""
+        return folder if (folder := self._folder()).is_dir() else None
+
+    @staticmethod
+    def _folder() -> Path:
+        return Path("lakes").resolve()

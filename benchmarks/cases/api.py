@@ -5,7 +5,9 @@ request -> httpx -> the ASGI app -> bot -> answer: all that the bot does for one
 
 from __future__ import annotations
 
+import asyncio
 import zlib
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,6 +21,9 @@ from tradebot.api.connection import Connection
 from tradebot.api.socket import BATCH_MAX, Sockets
 
 HELD = 5
+HELD_PATHS = ("/api/positions", "/api/portfolio/greeks", "/api/strategies", "/api/orders", "/api/workflows", "/health")
+FINAL = frozenset({"done", "refused", "failed"})
+POLL_S = 0.01
 EVENTS = 2 * BATCH_MAX
 
 
@@ -53,6 +58,76 @@ def workflows(size: int, seed: int) -> Work:
 def dry_run(size: int, seed: int) -> Work:
     """A plan built, priced and held against the gates; the only route that waits for quotes."""
     return _asked("/api/workflows/entry/dry-run", size, seed, body={"symbol": "SPY", "kind": "iron_condor"})
+
+
+def ready(size: int, seed: int) -> Work:
+    return _asked("/health/ready", size, seed)
+
+
+def workflow(size: int, seed: int) -> Work:
+    """What a client asks for again and again until its entry has ended."""
+    return _asked(lambda paper: f"/api/workflows/{paper.bot.workflows.all()[-1].id}", size, seed)
+
+
+def strategy(size: int, seed: int) -> Work:
+    return _asked(lambda paper: f"/api/strategies/{paper.bot.strategies.held()[0].id}", size, seed)
+
+
+def alerts(size: int, seed: int) -> Work:
+    return _asked("/api/alerts", size, seed)
+
+
+def limits(size: int, seed: int) -> Work:
+    return _asked("/api/limits?symbol=SPY", size, seed)
+
+
+def bounds(size: int, seed: int) -> Work:
+    return _asked("/api/bounds", size, seed)
+
+
+def entry(size: int, seed: int) -> Work:
+    """Accepted over the API, durable and followed to its open strategy, one after the other."""
+    paper = PaperBot(seed)
+    client = _client(paper)
+
+    async def enter_all() -> list[str]:
+        return [await _entered(client) for _ in range(size)]
+
+    async def leave_all() -> None:
+        await paper.leave(list(paper.bot.strategies.held()))
+
+    def close() -> None:
+        paper.run(client.aclose())
+        paper.close()
+
+    return Work(lambda: paper.run(enter_all()), lambda states: states, size, close, lambda: paper.run(leave_all()))
+
+
+async def _entered(client: httpx.AsyncClient) -> str:
+    """The final state of an entry."""
+    answer = await client.post("/api/workflows/entry", json={"symbol": "SPY", "kind": "iron_condor"})
+    state, location = "", answer.raise_for_status().headers["location"]
+    while state not in FINAL:
+        await asyncio.sleep(POLL_S)  # virtual
+        state = (await client.get(location)).raise_for_status().json()["state"]
+    return state
+
+
+def held(size: int, seed: int) -> Work:
+    """Each route that tells of what is held, once, with more and more of it."""
+    paper = PaperBot(seed)
+    paper.run(paper.fill_up(size))
+    client = _client(paper)
+
+    async def ask() -> list[httpx.Response]:
+        return [(await client.get(path)).raise_for_status() for path in HELD_PATHS]
+
+    def close() -> None:
+        paper.run(client.aclose())
+        paper.close()
+
+    paper.run(ask())
+    return Work(lambda: paper.run(ask()), lambda answers: [len(each.json()) for each in answers], close=close)
 
 
 def fan_out(size: int, seed: int) -> Work:
@@ -95,11 +170,16 @@ def fan_out(size: int, seed: int) -> Work:
     return Work(lambda: paper.run(tell_all()), facts, EVENTS * size, close)
 
 
-def _asked(path: str, size: int, seed: int, body: dict[str, Any] | None = None) -> Work:
+def _client(paper: PaperBot) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=create_app(paper.bot))
+    return httpx.AsyncClient(transport=transport, base_url="http://bot", headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+def _asked(asked: str | Callable[[PaperBot], str], size: int, seed: int, body: dict[str, Any] | None = None) -> Work:
     paper = PaperBot(seed)
     paper.run(paper.fill_up(HELD))
-    transport = httpx.ASGITransport(app=create_app(paper.bot))
-    client = httpx.AsyncClient(transport=transport, base_url="http://bot", headers={"Authorization": f"Bearer {TOKEN}"})
+    client = _client(paper)
+    path = asked if isinstance(asked, str) else asked(paper)
     method = "GET" if body is None else "POST"
 
     async def ask() -> httpx.Response:

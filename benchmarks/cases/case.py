@@ -4,9 +4,14 @@
 it may be called any number of times, and does the same work and has the same result each time. `calls` is how often
 the work proper is done within one run: what lasts nanoseconds is repeated, so that a run outlasts the clock's grain.
 
-Calling the `Work` itself runs it once and returns the digest of what came out: floats to six digits, so that it
-holds on every CPU. A case's `recorded` is the digest at its smoke size and SEED; what has none (the forms of the wire
-and of the API, which may grow) is compared with another run of its own.
+What a run leaves and the next one must not find, `undo` takes back; it is not timed, and whoever runs again calls it
+in between. Calling the `Work` itself runs it once, undoes it and returns the digest of what came out: floats to six
+digits, so that it holds on every CPU. A case's `recorded` is the digest at its smoke size and SEED; what has none (the
+forms of the wire and of the API, which may grow) is compared with another run of its own.
+
+A `Line` is what a case promises beyond any single size: the CPU time of one call grows with the size to the power of
+`exponent` and no faster. `complexity.py` measures it, over sizes of the line's own: enough of them, and near enough to
+one another, to fit a slope with an interval.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 SEED = 1
@@ -26,9 +32,19 @@ class Work:
     facts: Callable[[Any], object]  # what of a run's result is digested
     calls: int = 1
     close: Callable[[], None] | None = None  # None: nothing is held but memory
+    undo: Callable[[], object] | None = None  # None: a run leaves nothing
 
     def __call__(self) -> str:
-        return digest(self.facts(self.run()))
+        found = digest(self.facts(self.run()))
+        if self.undo is not None:
+            self.undo()
+        return found
+
+
+@dataclass(frozen=True)
+class Line:
+    exponent: float  # of one call's CPU time in the size
+    sizes: tuple[int, ...]  # ascending
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,7 @@ class Case:
     name: str  # area.subject: the function `subject` of the module `cases.<area>`
     unit: str  # what a size counts
     sizes: tuple[int, ...]  # ascending: the first is the smoke size, the last the full one
+    line: Line
     recorded: str = ""
 
     @property
@@ -46,10 +63,14 @@ class Case:
     def smoke(self) -> int:
         return self.sizes[0]
 
-    def make(self, size: int, seed: int) -> Work:
-        """Raises ImportError where this version of the bot lacks the room."""
+    def make(self, size: int, seed: int, shared: Path | None = None) -> Work:
+        """Raises ImportError where this version of the bot lacks the room.
+
+        `shared` is a folder of what is dear and was prepared before, for the cases that can read one.
+        """
         subject = self.name.partition(".")[2]
-        made: Work = getattr(import_module(f"cases.{self.area}"), subject)(size, seed)
+        function = getattr(import_module(f"cases.{self.area}"), subject)
+        made: Work = function(size, seed) if shared is None else function(size, seed, shared)
         return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from decimal import Decimal
 
 import msgspec
 
@@ -48,6 +49,20 @@ def records(size: int, seed: int) -> Work:
     return Work(
         lambda: [from_body(to_row(each, NOON).body) for each in many],
         lambda read: (len(read), list(read) == many),
+    )
+
+
+def arrow(size: int, seed: int) -> Work:
+    """The lake's rows to columns and back."""
+    from tradebot.store.tables import LakeTable, PositionRow, from_arrow, to_arrow
+
+    rows = [
+        PositionRow(contract(number).symbol, at(number), contract(number).key, 1 + (number + seed) % 9, Decimal(1))
+        for number in range(size)
+    ]
+    return Work(
+        lambda: from_arrow(LakeTable.POSITIONS, to_arrow(LakeTable.POSITIONS, rows)),
+        lambda read: (len(read), list(read) == rows),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cases import workflows
 from cases.case import Work
 from cases.facts import fill, intent, update
 from cases.profile import PaperBot
@@ -48,6 +49,14 @@ def condor(size: int, seed: int) -> Work:
         return [(each.plan.symbol, each.state is StrategyState.CLOSED, len(each.legs)) for each in done], flat
 
     return Work(lambda: paper.run(there_and_back()), facts, close=paper.close)
+
+
+def entries(size: int, seed: int) -> Work:
+    return workflows.entries(PaperBot(seed), size)
+
+
+def exits(size: int, seed: int) -> Work:
+    return workflows.exits(PaperBot(seed), size)
 
 
 def monitoring(size: int, seed: int) -> Work:

@@ -1,7 +1,8 @@
-"""The reference bot of the cases: the options profile on its paper venue, in virtual time, in a folder of its own.
+"""The reference bot of the cases: the options profile on a loop of its own, in a folder of its own.
 
-settings -> `PaperBot` -> its loop, on which `run` drives whatever a case asks of it -> `close`, after which neither
-loop nor folder is left. The limits are off, because a case asks for more than a desk would.
+settings -> `CaseBot` -> its loop, on which `run` drives whatever a case asks of it -> `close`, after which neither
+loop nor folder is left. `PaperBot` trades on the paper venue, in virtual time; `cases.broker` has those that trade at a
+gateway. The limits are off, because a case asks for more than a desk would.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Coroutine
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import structlog
 
@@ -27,7 +30,6 @@ from tradebot.profiles.settings import Settings, load_settings
 T = TypeVar("T")
 
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-WITHIN_S = 600.0  # in virtual time
 AT_ONCE = 10
 TOKEN = "a token for cases"  # of a bot that nobody else can reach
 OFF = (
@@ -43,7 +45,7 @@ OFF = (
 )
 
 
-def settings(folder: Path | None, seed: int) -> Settings:
+def settings(folder: Path | None, seed: int, **more: Any) -> Settings:
     overrides: dict[str, Any] = {
         "seed": seed,
         "limits": dict.fromkeys(OFF),
@@ -53,7 +55,7 @@ def settings(folder: Path | None, seed: int) -> Settings:
     }
     if folder is not None:
         overrides["data_dir"] = str(folder)
-    return load_settings(options.SETTINGS, file=None, environ=_cache(), overrides=overrides)
+    return load_settings(options.SETTINGS, file=None, environ=_cache(), overrides=overrides | more)
 
 
 def cache_dir() -> Path:
@@ -65,24 +67,29 @@ def _cache() -> dict[str, str]:
     return {name: value for name in ("XDG_CACHE_HOME",) if (value := os.environ.get(name))}
 
 
-class PaperBot:
-    def __init__(self, seed: int) -> None:
-        # A case measures the work, not a terminal.
-        self._logging = structlog.get_config()
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-        self._folder = tempfile.TemporaryDirectory()
-        self._runner = asyncio.Runner(loop_factory=VirtualLoop)
-        self.bot: Bot = self.run(self._start(settings(Path(self._folder.name), seed)))
-        self._symbols = self.bot.settings.symbols
+class CaseBot(ABC):
+    """A running bot on a loop of its own; a subclass says which loop, and starts and stops what the bot trades at."""
+
+    bot: Bot
+    within_s: ClassVar[float]  # by the clock of its loop: what takes longer has failed
+
+    def __init__(self, seed: int, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        with ExitStack() as stack:
+            # A case measures the work, not a terminal.
+            stack.callback(structlog.configure, **structlog.get_config())
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self._runner = stack.enter_context(asyncio.Runner(loop_factory=loop_factory))
+            self.run(self._open(seed))
+            stack.callback(lambda: self.run(self._close()))
+            self._symbols = self.bot.settings.symbols
+            self._stack = stack.pop_all()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
 
     def close(self) -> None:
-        self.run(self.bot.stop())
-        self._runner.close()
-        self._folder.cleanup()
-        structlog.configure(**self._logging)
+        self._stack.close()
 
     async def enter(self, count: int) -> list[Strategy]:
         """At once, on one symbol after the other."""
@@ -107,18 +114,44 @@ class PaperBot:
                 if strategy.state is not StrategyState.OPEN:
                     raise RuntimeError(f"{strategy.id} is {strategy.state}: {strategy.reason}")
 
-    async def _start(self, chosen: Settings) -> Bot:
-        bot = build_bot(chosen, epoch=START, virtual=True)
-        bot.store.writer.add = lambda *_rows: None  # type: ignore[method-assign] # the lake has cases of its own
-        await bot.start()
-        async with asyncio.timeout(WITHIN_S):
-            await bot.wait_ready()
-        return bot
+    @abstractmethod
+    async def _open(self, seed: int) -> None: ...
+
+    async def _close(self) -> None:
+        await self.bot.stop()
+
+    async def _start(self, chosen: Settings, *, virtual: bool) -> None:
+        self.bot = build_bot(chosen, epoch=START, virtual=virtual)
+        self.bot.store.writer.add = lambda *_rows: None  # type: ignore[method-assign] # the lake has cases of its own
+        try:
+            await self.bot.start()
+            async with asyncio.timeout(self.within_s):
+                await self.bot.wait_ready()
+        except BaseException:
+            await self.bot.stop()
+            raise
 
     async def _ended(self, workflow: Workflow) -> Workflow:
-        async with asyncio.timeout(WITHIN_S):
-            while (now := self.bot.workflows.get(workflow.id)).state not in FINAL_WORKFLOW_STATES:  # noqa: ASYNC110 - time is virtual
-                await asyncio.sleep(0.001)
+        async with asyncio.timeout(self.within_s):
+            while (now := self.bot.workflows.get(workflow.id)).state not in FINAL_WORKFLOW_STATES:
+                await self._moment()
         if now.state is not WorkflowState.DONE:
             raise RuntimeError(f"{now.id} is {now.state}: {now.error}")
         return now
+
+    @abstractmethod
+    async def _moment(self) -> None:
+        """Until something may have changed."""
+
+
+class PaperBot(CaseBot):
+    within_s = 600.0
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, VirtualLoop)
+
+    async def _open(self, seed: int) -> None:
+        await self._start(settings(self._folder, seed), virtual=True)
+
+    async def _moment(self) -> None:
+        await asyncio.sleep(0.001)  # virtual

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +29,7 @@ T = TypeVar("T")
 COMMIT_ROWS = 50_000  # of the history that a lake starts with
 CONTRACTS = 20
 HISTORY_ROWS = 1_000
+RETENTION = timedelta(hours=1)
 
 
 class _Disk:
@@ -131,9 +132,9 @@ def churn(size: int, seed: int) -> Work:
     return Work(run, lambda files: files, close=disk.close)
 
 
-def positions(size: int, seed: int) -> Work:
+def positions(size: int, seed: int, shared: Path | None = None) -> Work:
     """The newest row of each contract, of so many rows."""
-    disk, directory = _lake(size, seed)
+    disk, directory = _lake(size, seed, shared)
     lake = Lake(directory, InlineDoor("lake"))
     return Work(
         lambda: disk.run(lake.last_positions()),
@@ -142,9 +143,9 @@ def positions(size: int, seed: int) -> Work:
     )
 
 
-def history(size: int, seed: int) -> Work:
+def history(size: int, seed: int, shared: Path | None = None) -> Work:
     """The newest thousand, of so many rows."""
-    disk, directory = _lake(size, seed)
+    disk, directory = _lake(size, seed, shared)
     lake = Lake(directory, InlineDoor("lake"))
     return Work(
         lambda: disk.run(lake.history(LakeTable.POSITIONS, limit=HISTORY_ROWS)),
@@ -153,13 +154,26 @@ def history(size: int, seed: int) -> Work:
     )
 
 
-def _lake(size: int, seed: int) -> tuple[_Disk, DeltaDirectory]:
+def write_lakes(folder: Path, sizes: Iterable[int], seed: int) -> None:
+    """What `positions` and `history` read of `shared`: dear to write, and never changed by reading."""
+    for size in sizes:
+        _write(folder / str(size), size, seed)
+
+
+def _lake(size: int, seed: int, shared: Path | None = None) -> tuple[_Disk, DeltaDirectory]:
+    """One of its own, or the shared one of that size."""
     disk = _Disk()
-    directory = DeltaDirectory(disk.path / "lake", retention=timedelta(hours=1))
+    if shared is not None:
+        return disk, DeltaDirectory(shared / str(size), retention=RETENTION)
+    return disk, _write(disk.path / "lake", size, seed)
+
+
+def _write(path: Path, size: int, seed: int) -> DeltaDirectory:
+    directory = DeltaDirectory(path, retention=RETENTION)
     for version, start in enumerate(range(0, size, COMMIT_ROWS)):
         rows = _rows(min(COMMIT_ROWS, size - start), seed, start=start)
         directory.append(LakeTable.POSITIONS, rows, version)
-    return disk, directory
+    return directory
 
 
 def _rows(count: int, seed: int, *, start: int = 0) -> list[PositionRow]:

@@ -1,4 +1,4 @@
-"""What the decisions promise in wall time; `conftest.py` makes a test of each promise."""
+"""What the decisions promise; `conftest.py` makes a test of each promise."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Callable
 
 
 def test_decisions(hold: Callable[[], None]) -> None:
-    """A case takes no longer than `tidegauge.toml` promises."""
+    """A case costs no more and takes no longer than `tidegauge.toml` promises."""
     hold()

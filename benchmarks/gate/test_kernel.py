@@ -1,4 +1,4 @@
-"""What the kernel promises in wall time; `conftest.py` makes a test of each promise."""
+"""What the kernel promises; `conftest.py` makes a test of each promise."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Callable
 
 
 def test_kernel(hold: Callable[[], None]) -> None:
-    """A case takes no longer than `tidegauge.toml` promises."""
+    """A case costs no more and takes no longer than `tidegauge.toml` promises."""
     hold()

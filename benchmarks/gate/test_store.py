@@ -1,4 +1,4 @@
-"""What the store promises in wall time; `conftest.py` makes a test of each promise."""
+"""What the store promises; `conftest.py` makes a test of each promise."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Callable
 
 
 def test_store(hold: Callable[[], None]) -> None:
-    """A case takes no longer than `tidegauge.toml` promises."""
+    """A case costs no more and takes no longer than `tidegauge.toml` promises."""
     hold()

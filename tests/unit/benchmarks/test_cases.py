@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import inspect
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from cases import CASES, SEED, Case, Work
-from suite import Suite
+import smoke
+from bench_memory import live_bytes
+from cases import CASES, SEED, Case, Line, Work
+from suite import LAKES, LakeSuite, Suite
 
 FOLDER = Path(__file__).parents[3] / "benchmarks"
 MODULES = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
@@ -31,7 +37,7 @@ def digests(work: Work, runs: int) -> list[str]:
 def suites() -> Iterator[type[Suite]]:
     for name in MODULES:
         for _, made in inspect.getmembers(import_module(name), inspect.isclass):
-            if issubclass(made, Suite) and made is not Suite:
+            if issubclass(made, Suite) and made.__module__ == name:
                 yield made
 
 
@@ -92,11 +98,97 @@ def test_kept_work_is_kept_and_held_work_is_closed() -> None:
         held.run()
 
 
+def test_what_is_dear_is_written_once_and_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lake of `setup_cache` is what a suite reads, gives the recorded digest, and is there when it is torn down."""
+
+    class Lake(LakeSuite):
+        case = CASES["store.history"]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("suite.LAKES", (Lake.case.smoke,))
+    Lake().setup_cache()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert before
+    for _ in range(2):
+        suite = Lake()
+        suite.setup(suite.case.smoke)
+        assert suite.work() == suite.case.recorded
+        suite.teardown(suite.case.smoke)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_all_lakes_have_one_cache() -> None:
+    """Suites that read lakes share one `setup_cache`, so that it runs once an environment, for all sizes they ask."""
+    lakes = [made for made in suites() if issubclass(made, LakeSuite) and made is not LakeSuite]
+    assert {made.case.name for made in lakes} == {"store.history", "store.positions"}
+    assert {made.setup_cache for made in lakes} == {LakeSuite.setup_cache}
+    assert {size for made in lakes for size in made.case.sizes} == set(LAKES)
+
+
+@pytest.mark.parametrize("name", ["gateway.entries", "loopback.entries"])
+def test_a_venue_leaves_nothing(name: str) -> None:
+    """After a case at a gateway no process, socket, thread or task is left."""
+    this = psutil.Process()
+    digests(CASES[name].make(1, SEED), 1)  # what libraries open once, they keep
+    before = _held(this)
+    digests(CASES[name].make(1, SEED), 1)
+    gc.collect()
+    assert _held(this) == before
+
+
+def _held(this: psutil.Process) -> tuple[object, ...]:
+    tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]
+    return this.children(recursive=True), this.net_connections(), threading.active_count(), this.num_fds(), tasks
+
+
+def test_a_failed_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot that cannot be started takes its gateway down with it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("refused by the test")
+
+    monkeypatch.setattr("cases.profile.build_bot", refuse)
+    with pytest.raises(RuntimeError, match="refused by the test"):
+        CASES["loopback.entries"].make(1, SEED)
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_a_failed_case_leaves_nothing() -> None:
+    """A case that finds less than it needs closes the bot that it had started, gateway and all."""
+    with pytest.raises(RuntimeError, match="100000 are wanted"):
+        CASES["loopback.quotes"].make(100_000, SEED)
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_live_bytes_see_both_allocators() -> None:
+    """A thousand small objects and one large array are in the count, by their size."""
+    before = live_bytes()
+    small, large = [object() for _ in range(10_000)], bytearray(50_000_000)
+    grown = live_bytes() - before
+    assert grown == pytest.approx(sys.getsizeof(small) + 10_000 * 16 + sys.getsizeof(large), rel=0.02)
+
+
+def test_smoke_runs_every_benchmark() -> None:
+    """The smoke command knows each class of each module and each method that asv would run."""
+    found = {name for name, _ in smoke.benchmarks()}
+    for made in suites():
+        for verb in vars(made):
+            if verb.startswith(smoke.KINDS):
+                assert f"{made.__module__}.{made.__name__}.{verb}" in found
+
+
+def test_smoke_sums_up() -> None:
+    """Run on one benchmark, the smoke command says what it and all of it took."""
+    argv = [sys.executable, str(FOLDER / "smoke.py"), "-k", "bench_codecs.Frames"]
+    said = subprocess.run(argv, check=True, timeout=50, capture_output=True, text=True).stdout.splitlines()
+    assert [line.split()[0] for line in said] == ["bench_codecs.Frames.time_convert", "1"]
+
+
 def test_a_missing_room_skips() -> None:
     """On a commit without a case's room, asv is told to skip it, and why."""
 
     class Missing(Suite):
-        case = Case("attic.ghosts", "ghosts", (1,))
+        case = Case("attic.ghosts", "ghosts", (1,), Line(1, (1, 2, 3, 4)))
 
     with pytest.raises(NotImplementedError, match=r"attic\.ghosts: No module named 'cases\.attic'"):
         Missing().setup(1)

@@ -1,0 +1,10 @@
+"""What workflows over loopback promise; `conftest.py` makes a test of each promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def test_loopback(hold: Callable[[], None]) -> None:
+    """A case costs no more and takes no longer than `tidegauge.toml` promises."""
+    hold()
