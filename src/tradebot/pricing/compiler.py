@@ -1,4 +1,6 @@
-"""The compiler, the only module that needs numba: `python -m tradebot.pricing.compiler MODULE...` in a process of its own.
+# mypy: allow-untyped-calls, disable-error-code="attr-defined"
+# numba has hardly any types.
+"""The compiler: `python -m tradebot.pricing.compiler MODULE...`, the only process that needs numba.
 
 It costs seconds and 100 MB, which a process that trades does not have. marked functions (`jit`) -> numba's functions,
 put in their places in the modules -> each kernel compiled for its one signature -> entry points (`entry`) -> one object
@@ -6,13 +8,14 @@ file a module, for this CPU -> standard output, as MessagePack: a map from the m
 
 Everything of a module is linked before it is optimised for the last time, so that nothing but the entry points can be
 seen from outside, and what could raise is proved away. Object code may then call the C library's mathematics, memory
-functions and Python, and nothing of numba's runtime: `_refused` looks.
+functions and Python, and nothing of numba's runtime: `_refuse` looks.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,11 +36,11 @@ from numba.extending import intrinsic
 
 from tradebot.pricing import entry
 from tradebot.pricing.jit import MARK, OPERATION, Kernel
+from tradebot.pricing.loader import PROVIDED
 from tradebot.pricing.operations import GENERATE
 
 PACKAGE: Final = "tradebot.pricing"
-LIBRARY: Final = {"exp", "expm1", "log", "log1p", "sqrt", "memcpy", "memmove", "memset"}
-VISIBLE: Final = ("entry.", "call.", "address")
+VISIBLE: Final = ("entry.", "run.", "bind.", "address")
 OPTIONS: Final = {"nopython": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -57,7 +60,7 @@ class Target:
         return cls(llvm.get_process_triple(), config.CPU_NAME or llvm.get_host_cpu_name(), features)
 
 
-class Generator(codegen.CPUCodegen):  # type: ignore[misc]
+class Generator(codegen.CPUCodegen):
     """numba's code generator, for a target of ours and for object code alone: nothing is run."""
 
     def __init__(self, target: Target) -> None:
@@ -90,7 +93,7 @@ class Generator(codegen.CPUCodegen):  # type: ignore[misc]
         """Nowhere: numba would load it into this process."""
 
 
-class Library(codegen.AOTCodeLibrary):  # type: ignore[misc]
+class Library(codegen.AOTCodeLibrary):
     """numba's unit of optimisation."""
 
     def add_linking_library(self, library: Any) -> None:
@@ -188,9 +191,18 @@ def compiled(names: Iterable[str], target: Target | None = None) -> dict[str, by
     return {name: shop.linked(name).emit_native_object() for name in names}
 
 
-def assembly(name: str, target: Target | None = None) -> str:
-    """What the object code of a module says, for whoever wants to see how wide its loops are."""
-    return str(Workshop(target or Target.host()).linked(name).get_asm_str())
+def assembly(name: str, functions: Iterable[str], target: Target | None = None) -> dict[str, str]:
+    """What functions of a module have become, for whoever wants to see how wide their loops are."""
+    text = str(Workshop(target or Target.host()).linked(name).get_asm_str())
+    labels = list(re.finditer(r'^"?(?!\.?L)([\w.$]+)"?:', text, re.MULTILINE))
+    ends = [label.start() for label in labels[1:]] + [len(text)]
+    module = name.rpartition(".")[2]
+    found = dict.fromkeys(functions, "")
+    for function in found:  # under numba's name, or, where nothing else calls it, within our own
+        own = re.compile(rf"{len(module)}{module}{len(function)}{function}B|^_?entry\.{name}\.{function}$")
+        for label, end in zip(labels, ends, strict=True):
+            found[function] += text[label.end() : end] if own.search(label[1]) else ""
+    return found
 
 
 def _instruction(function: Any) -> Any:
@@ -208,19 +220,16 @@ def _instruction(function: Any) -> Any:
 
     # numba names the arguments by those of the function that it is given.
     names = ("typingctx", *hints)
-    typing.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])  # type: ignore[attr-defined]
+    typing.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
     typing.__name__ = function.__name__
     return intrinsic(typing)
 
 
 def _refuse(name: str, module: Any) -> None:
     """Object code that needs what a process without numba does not have."""
-    allowed = LIBRARY | set(entry.PYTHON)
-    wanted = {each.name for each in module.functions if each.is_declaration and not each.name.startswith("llvm.")}
-    wanted |= {
-        each.name for each in module.global_variables if each.is_declaration and each.name not in entry.PYTHON_DATA
-    }
-    if missing := sorted(wanted - allowed):
+    wanted = {each.name for each in (*module.functions, *module.global_variables) if each.is_declaration}
+    missing = sorted(each for each in wanted - PROVIDED if not each.startswith("llvm."))
+    if missing:
         raise SystemExit(f"{name} cannot do without {', '.join(missing)}: see `entry`")
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar
 
 from tradebot.pricing.signature import Signature, signature_of
 
@@ -29,12 +29,12 @@ MARK: Final = "compiled_with"  # the attribute of a marked function that holds t
 OPERATION: Final[Mapping[str, Any]] = MappingProxyType({"operation": True})
 
 
-class Code(Protocol):
-    """A kernel's machine code, as functions of Python."""
+class Code(NamedTuple):
+    """A kernel's machine code, as builtin functions."""
 
-    def address(self, array: object) -> int: ...
-
-    def bound(self, words: bytes, arrays: tuple[object, ...]) -> Callable[..., Any]: ...
+    address: Callable[[object], int]  # of an array's first element
+    run: Callable[[tuple[object, ...]], Any]  # with the words of all arguments, and the arrays behind them
+    bind: Callable[[tuple[object, ...]], Callable[..., Any]]  # the same of the first ones
 
 
 class Kernel(Generic[P, R]):
@@ -54,13 +54,14 @@ class Kernel(Generic[P, R]):
     def __call__(self, *arguments: P.args, **no_keywords: P.kwargs) -> R:
         if no_keywords:
             raise TypeError(f"{self.name} is called by position")
-        result: R = self.bind(*arguments)()
+        code = self.code or _loaded(self)
+        result: R = code.run(self.signature.block(self.name, arguments, code.address))
         return result
 
     def bind(self, *first: Any) -> Callable[..., R]:
         """A function of the arguments that are left, which must be numbers."""
         code = self.code or _loaded(self)
-        return code.bound(*self.signature.block(self.name, first, code.address))
+        return code.bind(self.signature.block(self.name, first, code.address))
 
 
 def inlined(function: F) -> F:

@@ -13,22 +13,27 @@ import ctypes
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import llvmlite.binding as llvm
 
 from tradebot.domain.errors import PricingError
 from tradebot.pricing import cache
-from tradebot.pricing.jit import Kernel
+from tradebot.pricing.jit import Code, Kernel
 
-METH_FASTCALL, METH_O = 0x80, 0x08
-PROVIDED: Final = frozenset(  # what object code may call
-    """exp expm1 log log1p sqrt memcpy memmove memset
-    PyTuple_GetItem PyBytes_AsString PyFloat_AsDouble PyLong_AsLongLong PyLong_FromLongLong PyBool_FromLong Py_IncRef
-    PyErr_Occurred PyErr_SetString PyObject_GetBuffer PyBuffer_Release PyExc_TypeError _Py_NoneStruct""".split()
+METH_O: Final = 0x08
+MATHEMATICS: Final = ("exp", "expm1", "log", "log1p", "sqrt")
+MEMORY: Final = ("memcpy", "memmove", "memset")
+PYTHON: Final = (
+    *("PyTuple_GetItem", "PyBytes_AsString", "PyCFunction_NewEx", "PyObject_GetBuffer", "PyBuffer_Release"),
+    *("PyFloat_AsDouble", "PyLong_AsLongLong", "PyLong_FromLongLong", "PyBool_FromLong", "Py_IncRef"),
+    *("PyErr_Occurred", "PyErr_SetString"),
 )
+# By names of our own, because numba gives those of Python another meaning where it has been imported.
+OBJECTS: Final = MappingProxyType({"tradebot.None": None, "tradebot.TypeError": TypeError})
+PROVIDED: Final = frozenset((*MATHEMATICS, *MEMORY, *PYTHON, *OBJECTS))  # what object code may refer to
 
 
 class _Definition(ctypes.Structure):
@@ -50,43 +55,32 @@ def _new_builtin() -> Any:
 
 
 class Object:
-    """An object file in memory, for as long as anything of it may be called."""
+    """An object file in memory: for good, because kernels are."""
 
     def __init__(self, code: bytes) -> None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        for name, each in OBJECTS.items():
+            llvm.add_symbol(name, id(each))
         # LLVM ends the process where a symbol is missing.
         if missing := [name for name in PROVIDED if llvm.address_of_symbol(name) is None]:
             raise PricingError(f"this process has no {', '.join(sorted(missing))}, which kernels call")
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
-    def definition(self, symbol: str, flags: int) -> _Definition:
-        return _Definition(symbol.encode(), self._engine.get_function_address(symbol), flags, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One kernel of an object file."""
-
-    home: Object
-    definition: _Definition
-    address: Callable[[object], int]
-
-    def bound(self, words: bytes, arrays: tuple[object, ...]) -> Callable[..., Any]:
-        """What is returned keeps all that it needs alive: the arrays, and this."""
-        return builtin(self.definition, (words, self, *arrays))
-
-
-def builtin(definition: _Definition, itself: object) -> Callable[..., Any]:
-    made: Callable[..., Any] = _new_builtin()(ctypes.addressof(definition), itself, None)
-    return made
+    def builtin(self, symbol: str) -> Callable[[Any], Any]:
+        """A function of one argument; it keeps this object in memory."""
+        definition = _Definition(symbol.encode(), self._engine.get_function_address(symbol), METH_O, None)
+        made: Callable[[Any], Any] = _new_builtin()(ctypes.addressof(definition), (self, definition), None)
+        return made
 
 
 def kernels_of(module: str) -> list[Kernel[..., Any]]:
-    return [value for value in vars(sys.modules[module]).values() if isinstance(value, Kernel) and value.module == module]
+    return [
+        value for value in vars(sys.modules[module]).values() if isinstance(value, Kernel) and value.module == module
+    ]
 
 
 def load(modules: Iterable[str], cache_dir: Path) -> cache.Found:
@@ -95,10 +89,9 @@ def load(modules: Iterable[str], cache_dir: Path) -> cache.Found:
     found = cache.objects(missing, cache_dir)
     for module, code in found.objects.items():
         home = Object(code)
-        locate = home.definition("address", METH_O)
-        address = builtin(locate, (home, locate))
+        address = home.builtin("address")
         for kernel in kernels_of(module):
-            kernel.code = Code(home, home.definition(f"call.{kernel!r}", METH_FASTCALL), address)
+            kernel.code = Code(address, home.builtin(f"run.{kernel!r}"), home.builtin(f"bind.{kernel!r}"))
     return found
 
 

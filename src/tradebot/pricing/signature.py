@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_type_hints
 
 import numpy as np
@@ -62,70 +62,67 @@ class Fields:
 Kind = Array | Fields | type[float] | type[int]
 
 
-@dataclass(frozen=True, slots=True)
 class Signature:
-    names: tuple[str, ...]
-    kinds: tuple[Kind, ...]
-    result: type[Any]
-    _formats: dict[int, tuple[struct.Struct, int]] = field(default_factory=dict)
+    """Arrays come first, numbers last, so that numbers can be left for later."""
 
-    @property
-    def numbers(self) -> int:
-        """How many arguments are numbers; these come last."""
-        return sum(kind in {float, int} for kind in self.kinds)
+    def __init__(self, names: tuple[str, ...], kinds: tuple[Kind, ...], result: type[Any]) -> None:
+        self.names, self.kinds, self.result = names, kinds, result
+        self.numbers = tuple(kind for kind in kinds if kind in {float, int})
+        self.first_number = len(kinds) - len(self.numbers)
+        if any(kind in {float, int} for kind in kinds[: self.first_number]):
+            raise TypeError(f"a kernel's numbers come after its arrays: {', '.join(names)}")
+        letters = "=q" + "q" * sum(map(words_of, kinds[: self.first_number]))
+        self._forms = []
+        for number in (*self.numbers, None):
+            self._forms.append(struct.Struct(letters))
+            letters += "d" if number is float else "q"
 
     def block(
-        self, kernel: str, leading: tuple[Any, ...], address: Callable[[object], int]
-    ) -> tuple[bytes, tuple[object, ...]]:
+        self, kernel: str, first: tuple[Any, ...], address: Callable[[object], int]
+    ) -> tuple[bytes, list[object]]:
         """The words of the first arguments, and the arrays that they point into."""
-        if not len(self.kinds) - self.numbers <= len(leading) <= len(self.kinds):
-            raise TypeError(f"{kernel} takes {', '.join(self.names)}: not {len(leading)} of them")
-        words: list[int | float] = []
+        numbers = len(first) - self.first_number
+        if not 0 <= numbers <= len(self.numbers):
+            raise TypeError(f"{kernel} takes {', '.join(self.names)}: {len(first)} are given")
+        words: list[int | float] = [numbers]
         arrays: list[object] = []
-        for name, kind, value in zip(self.names, self.kinds, leading, strict=False):
-            if kind is float:
-                words.append(float(value))
-            elif kind is int:
-                words.append(value)
+        for place in range(self.first_number):
+            kind, value = self.kinds[place], first[place]
+            if isinstance(kind, Array) and kind.holds(value):
+                words.append(address(value))
+                words += value.shape
+                arrays.append(value)
             else:
-                _append(words, arrays, f"{kernel}: {name}", kind, value, address)
-        packed = self._formats.get(len(leading))
-        if packed is None:
-            packed = self._formats[len(leading)] = self._format(len(leading))
-        form, numbers = packed
+                _unfold(words, arrays, f"{kernel}: {self.names[place]}", kind, value, address)
+        words += first[self.first_number :]
         try:
-            return form.pack(numbers, *words), tuple(arrays)
-        except struct.error:
-            raise TypeError(f"{kernel}: a number is not an integer of 64 bits, or a float") from None
-
-    def _format(self, count: int) -> tuple[struct.Struct, int]:
-        first = self.kinds[:count]
-        letters = "".join("d" if kind is float else "q" * words_of(kind) for kind in first)
-        return struct.Struct("=q" + letters), sum(kind in {float, int} for kind in first)
+            return self._forms[numbers].pack(*words), arrays
+        except struct.error as odd:
+            raise TypeError(f"{kernel}: {', '.join(self.names[self.first_number :])}: {odd}") from None
 
 
-def _append(  # noqa: PLR0917 - one call an array: keywords would cost as much as the rest
+def _unfold(  # noqa: PLR0917 - it calls itself
     words: list[int | float], arrays: list[object], name: str, kind: Any, value: Any, address: Callable[[object], int]
 ) -> None:
+    """What is a NamedTuple, field by field, or what is wrong, which is named."""
     if isinstance(kind, Array):
         if not kind.holds(value):
             raise TypeError(f"{name} must be {kind}, not {_described(value)}")
-        words.append(address(value))
-        words.extend(value.shape)
+        words += (address(value), *value.shape)
         arrays.append(value)
         return
     if not isinstance(value, kind.cls):
         raise TypeError(f"{name} must be a {kind.cls.__name__}, not {_described(value)}")
-    for field_name, one, each in zip(kind.cls._fields, kind.kinds, value, strict=True):
-        _append(words, arrays, f"{name}.{field_name}", one, each, address)
+    for field, each, held in zip(kind.cls._fields, kind.kinds, value, strict=True):
+        _unfold(words, arrays, f"{name}.{field}", each, held, address)
 
 
 def _described(value: object) -> str:
     if not isinstance(value, np.ndarray):
-        return repr(type(value).__name__)
+        return f"a {type(value).__name__}"
     order = "contiguous" if value.flags.c_contiguous else "strided"
-    may = "" if value.flags.writeable else ", read-only"
-    return f"a {order} array of {value.dtype} with {value.ndim} dimension(s){may}"
+    may = "" if value.flags.writeable else " and read-only"
+    return f"an array of {value.dtype} with {value.ndim} dimension(s), {order}{may}"
 
 
 def words_of(kind: Kind) -> int:
@@ -138,10 +135,7 @@ def words_of(kind: Kind) -> int:
 def signature_of(function: Callable[..., Any]) -> Signature:
     hints = get_type_hints(function, include_extras=True)
     result = hints.pop("return")
-    signature = Signature(tuple(hints), tuple(_kind(hint) for hint in hints.values()), result)
-    if any(kind in {float, int} for kind in signature.kinds[: len(signature.kinds) - signature.numbers]):
-        raise TypeError(f"{function.__qualname__}: a kernel's numbers come after its arrays")
-    return signature
+    return Signature(tuple(hints), tuple(map(_kind, hints.values())), result)
 
 
 def _kind(hint: Any) -> Kind:
