@@ -117,7 +117,7 @@ def test_aarch64_prices_a_slice_to_the_same_bit(tmp_path: Path) -> None:
     rows[0, [slices.EXPIRES_S, slices.START, slices.STOP, slices.NEXT]] = 0.4 * slices.SECONDS_PER_YEAR, 0, n, -1
     slices.revalue(inputs, outputs, rows, underlyings, 1, 2, 0.0)
     mine, its = ([each.copy() for each in (inputs, outputs, rows, underlyings)] for _ in range(2))
-    assert slices.tick(*mine, 1, 107.0) is True
+    assert slices.tick(mine[0], mine[1], mine[2], mine[3], 1, 107.0) is True
     assert Emulated(tmp_path, slices.tick)(*its, 1, 107.0) == 1
     assert mine[1].tobytes() == its[1].tobytes()
     np.testing.assert_allclose(mine[3], its[3], rtol=1e-13, atol=1e-12 * np.abs(mine[3]).max())

@@ -18,6 +18,7 @@ from tradebot.domain.orders import OrderState, Purpose
 from tradebot.domain.strategies import StrategyState
 from tradebot.domain.workflows import EntryRequest, WorkflowState
 from tradebot.kernel.virtual import run_virtual
+from tradebot.pricing import slices
 
 
 def test_a_venue_that_is_not_there_is_tried_until_it_is(tmp_path: Path) -> None:
@@ -124,9 +125,12 @@ def test_a_compile_while_trading_is_counted_and_a_person_is_told(
     run_virtual(main())
 
 
-def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The bot comes up and trades without its kernels on disk, and its facts say why they are not there."""
     (tmp_path / "file").touch()
+    monkeypatch.setattr(slices.place, "code", None)  # as in a new process, for one module
 
     async def main() -> None:
         venue = WatchedVenue(make_clock())
