@@ -96,8 +96,10 @@ def kernel(function: Callable[P, R]) -> Kernel[P, R]:
 
 
 def _marked(function: F, **options: Any) -> F:
-    """`error_model` spares each division a branch that would raise."""
-    setattr(function, MARK, MappingProxyType({"error_model": "numpy", "boundscheck": False, **options}))
+    """`error_model` spares each division a branch that would raise. Whether a function is relaxed is its own affair:
+    unless it is said, numba takes it over from whichever caller comes first."""
+    rules = {"error_model": "numpy", "boundscheck": False, "fastmath": False}
+    setattr(function, MARK, MappingProxyType(rules | options))
     return function
 
 
