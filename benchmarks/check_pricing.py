@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +19,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 import compare_american
 import compare_pricing as compare
 import peers_pricing as peers
+import start_pricing
 from compare_pricing import BOOK, SEED, UNDERLYINGS, least
 from peers_pricing import Sample
-from tradebot.pricing import slices
 
 SECONDS = 0.3
 TURNS = 5
+STARTS = 3  # a turn: the least of them is not the one that something else held up
 N = 100_000
 WHOLE = 1_000_000
 
@@ -62,7 +64,7 @@ def kernels() -> None:
     rate = max(compare.fma_per_ns(0.1) for _ in range(TURNS))
     say("slices/times_numpy", [turn["numpy"] / turn["ours"] for turn in measured], "x")
     say("slices/times_quantlib", [turn["quantlib"] / turn["ours"] for turn in measured], "x")
-    bound_ns, totals_ns = compare.operations(slices.tick, 1) / rate, compare.operations(slices.recomputed, 2) / rate
+    bound_ns, totals_ns = compare.operations("reprice", 1) / rate, compare.operations("recomputed", 2) / rate
     say("slices/share_of_bound", [bound_ns * N / turn["ours"] for turn in measured], "1")
     say("totals/share_of_bound", [totals_ns * WHOLE / turn["totals"] for turn in measured], "1")
 
@@ -97,11 +99,19 @@ def american() -> None:
     say("american/solve_rms_error", errors, "1")
 
 
+def the_start() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        start_pricing.start(folder)  # compiles
+        found = [start_pricing.starts(folder, STARTS) for _ in range(TURNS)]
+    say("start/added_ms", [min(each.wall_ms for each in turn) for turn in found], "ms")
+
+
 def main() -> None:
     warnings.simplefilter("ignore")  # of peers
     kernels()
     the_book()
     american()
+    the_start()
 
 
 if __name__ == "__main__":

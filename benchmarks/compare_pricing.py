@@ -34,12 +34,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 import peers_pricing as peers
+from burn import DEPENDENT, burn
 from peers_pricing import DIVIDEND, RATE, SPOT, Floats, Sample, Tick
 from tradebot.pricing import slices
+from tradebot.pricing.compiler import assembly
 from tradebot.pricing.formula import FIGURES
-from tradebot.pricing.jit import inlined, kernel
 from tradebot.pricing.lanes import table
-from tradebot.pricing.math64 import fma
 
 SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 SAMPLE = 200
@@ -68,30 +68,18 @@ WAYS = (
 )
 
 
-@inlined
-def _four(a: float, x: float, y: float) -> float:
-    return fma(fma(fma(fma(a, x, y), x, y), x, y), x, y)
-
-
-@kernel
-def _burn(values: Floats, rounds: int, x: float, y: float) -> None:
-    """12 dependent multiply-adds an element, thousands of independent elements: two vectors' worth a cycle."""
-    for _ in range(rounds):
-        for i in range(len(values)):
-            values[i] = _four(_four(_four(values[i], x, y), x, y), x, y)
-
-
 def fma_per_ns(seconds: float) -> float:
     values = table(1, 520)[0, :512]  # whole vectors, and a whole number of them to each round of the loop
-    return 12 * 200 * len(values) / least(lambda: _burn(values, 200, 0.5, 0.01), seconds)
+    burning = burn.bind(values)
+    return DEPENDENT * 200 * len(values) / least(lambda: burning(200, 0.5, 0.01), seconds)
 
 
-def operations(of: Any, divisions: int) -> float:
-    """Multiplications and fused multiply-adds an option, counted in the widest loop.
+def operations(function: str, divisions: int) -> float:
+    """Multiplications and fused multiply-adds an option, counted in the widest loop of a function of `slices`.
 
     How often a formula divides says how many options a turn of the loop prices.
     """
-    blocks = re.split(r"\n\.LBB\w+:", "\n".join(of.inspect_asm().values()))
+    blocks = re.split(r"\n\.LBB\w+:", assembly(slices.__name__, [function])[function])
     arithmetic = re.compile(r"\tv?(?:fn?m(?:add|sub|la|ls)|mul|fmul)\w*\S*\s[^\n]*(?:zmm|ymm|\.2d)")
     division = re.compile(r"\tv?f?div\S*\s[^\n]*(?:zmm|ymm|\.2d)")
     loops = [(len(arithmetic.findall(block)), len(division.findall(block))) for block in blocks]
@@ -195,7 +183,7 @@ def render(measured: list[dict[str, Any]], rate: float) -> str:
     lines.append(
         f"slices: cost grows as N^{1.0 + math.log(large / small) / math.log(1_000):.3f} from 1,000 to 1,000,000"
     )
-    for kind, hot, divisions in (("slices", slices.tick, 1), ("totals only", slices.recomputed, 2)):
+    for kind, hot, divisions in (("slices", "reprice", 1), ("totals only", "recomputed", 2)):
         count = operations(hot, divisions)
         bound = count / rate
         shares = "".join(f"{bound / of['tidegauge', kind, n]:>20.0%}" for n in SIZES)

@@ -102,9 +102,10 @@ def book(count: int, underlyings: int) -> Book:
 
 def ours(sample: Sample) -> Tick:
     inputs, outputs, rows, underlyings, _ = tables(sample)
+    ticked = slices.tick.bind(inputs, outputs, rows, underlyings, 1)
 
     def tick(spot: float) -> Floats:
-        slices.tick(inputs, outputs, rows, underlyings, 1, spot)
+        ticked(spot)
         return outputs
 
     return tick
@@ -113,9 +114,10 @@ def ours(sample: Sample) -> Tick:
 def ours_in_order(sample: Sample) -> Tick:
     """The same without the padding, for a look at the figures."""
     inputs, outputs, rows, underlyings, columns = tables(sample)
+    ticked = slices.tick.bind(inputs, outputs, rows, underlyings, 1)
 
     def tick(spot: float) -> Floats:
-        slices.tick(inputs, outputs, rows, underlyings, 1, spot)
+        ticked(spot)
         figures: Floats = outputs[:, columns]
         return figures
 
@@ -125,10 +127,11 @@ def ours_in_order(sample: Sample) -> Tick:
 def ours_totals(sample: Sample) -> Tick:
     inputs, outputs, rows, underlyings, _ = tables(sample)
     totals = np.zeros((2, FIGURES))
+    summed = slices.recomputed.bind(inputs, outputs, rows, underlyings, totals)
 
     def tick(spot: float) -> Floats:
         underlyings[1, slices.SPOT] = spot
-        slices.recomputed(inputs, outputs, rows, underlyings, 2, totals)
+        summed(2)
         return totals
 
     return tick

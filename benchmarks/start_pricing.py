@@ -1,66 +1,69 @@
-"""What the pricing adds to a start: a fresh process, its cache warm, numba's own share apart.
+"""What pricing adds to a start: fresh processes, a warm cache, all that a book needs imported and loaded.
 
-    python benchmarks/start_pricing.py [--repeats 5]
+    python benchmarks/start_pricing.py [--repeats 9]
 
-numba's share is its import and the first call of an empty cached kernel, which loads what numba needs for any kernel.
-What comes after that is ours: the import of the modules and the load of all kernels. Wall time, the least of the
-repeats; the first start, which compiles, is shown apart.
+Counted from the moment at which numpy and msgspec are there, which the bot needs anyway, to the moment at which every
+kernel of a book can be called. Wall and CPU time, the least of the repeats; memory is what the process grew by. The
+first start, which compiles, is shown apart.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from dataclasses import dataclass
 
 CHILD = """
-import sys, time
-from pathlib import Path
-marks = [time.perf_counter()]
+import resource, sys, time
 import numpy, msgspec
-marks.append(time.perf_counter())
-import numba
-marks.append(time.perf_counter())
-numba.njit(cache=True)(compile_me.f)(1.0)
-marks.append(time.perf_counter())
-from tradebot.pricing import warmup
-marks.append(time.perf_counter())
-warm = warmup.warm_up(Path(sys.argv[1]) / "kernels", lambda name: None)
-marks.append(time.perf_counter())
-print(warm.compiled, *(1e3 * (b - a) for a, b in zip(marks, marks[1:])))
+def now():
+    return time.perf_counter(), time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = now()
+from pathlib import Path
+from tradebot.pricing import book, implied, warmup
+warm = warmup.warm_up(Path(sys.argv[1]), print)
+wall_s, cpu_s, memory_kb = (b - a for a, b in zip(before, now()))
+print(warm.compiled, 1e3 * wall_s, 1e3 * cpu_s, memory_kb / 1024, "numba" in sys.modules)
 """
-EMPTY = "def f(x):\n    return x\n"
-PARTS = ("numpy, msgspec", "import numba", "numba's first call", "import pricing", "load kernels")
 
 
-def start(folder: str) -> tuple[int, list[float]]:
-    script = CHILD.replace("import numba\n", "import numba\nsys.path.insert(0, sys.argv[1])\nimport compile_me\n", 1)
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(Path(folder) / "numba")}
-    done = subprocess.run(
-        [sys.executable, "-c", script, folder], env=environment, capture_output=True, text=True, check=True
-    )
-    compiled, *parts_ms = done.stdout.split()
-    return int(compiled), [float(part) for part in parts_ms]
+@dataclass(frozen=True, slots=True)
+class Start:
+    compiled: int
+    wall_ms: float
+    cpu_ms: float
+    memory_mb: float
+
+
+def start(folder: str) -> Start:
+    done = subprocess.run([sys.executable, "-c", CHILD, folder], capture_output=True, text=True, check=True)
+    compiled, wall_ms, cpu_ms, memory_mb, numba = done.stdout.split()
+    if numba == "True":
+        raise SystemExit("a start imported numba")
+    return Start(int(compiled), float(wall_ms), float(cpu_ms), float(memory_mb))
+
+
+def starts(folder: str, repeats: int) -> list[Start]:
+    """With a warm cache."""
+    found = [start(folder) for _ in range(repeats)]
+    if any(each.compiled for each in found):
+        raise SystemExit("a start with a warm cache compiled a kernel")
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=9)
     repeats = parser.parse_args().repeats
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "compile_me.py").write_text(EMPTY)
-        compiled, cold = start(folder)
-        warm = [start(folder) for _ in range(repeats)]
-    if any(count for count, _ in warm):
-        sys.exit("a start with a warm cache compiled a kernel")
-    sys.stdout.write(f"cold: {compiled} kernels compiled in {cold[-1]:.0f} ms\n")
-    for place, part in enumerate(PARTS):
-        sys.stdout.write(f"warm: {part:20} {min(parts[place] for _, parts in warm):6.1f} ms\n")
-    ours = min(parts[-2] + parts[-1] for _, parts in warm)
-    sys.stdout.write(f"beyond numba's own: {ours:.1f} ms\n")
+        cold = start(folder)
+        warm = starts(folder, repeats)
+    sys.stdout.write(f"cold: {cold.compiled} kernels compiled, {cold.wall_ms / 1e3:.1f} s\n")
+    wall_ms, cpu_ms = min(each.wall_ms for each in warm), min(each.cpu_ms for each in warm)
+    memory_mb = min(each.memory_mb for each in warm)
+    sys.stdout.write(f"warm: {wall_ms:.1f} ms, {cpu_ms:.1f} ms of CPU, {memory_mb:.1f} MB\n")
 
 
 if __name__ == "__main__":

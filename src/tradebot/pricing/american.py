@@ -64,7 +64,7 @@ class Solver:
 
     def price(self, keys: Floats, strike: Floats, out: Floats) -> None:
         """Every contract at spot 1."""
-        tick(1.0, self._table, self._found(keys), strike, out)
+        tick(self._table, self._found(keys), strike, out, 1.0)
 
     def table(self, keys: Floats) -> tuple[Floats, Indices]:
         """A table of the caller's own, of distinct boundaries, and each contract's row in it."""
@@ -133,7 +133,7 @@ class Chain:
         self.strike = np.array(columns[0], dtype=np.float64).ravel()
         self._solver = solver
         self._table, self._which = solver.table(_keys(*(column.ravel() for column in columns[1:])))
-        self._out = np.empty((len(GreekArrays._fields), self.strike.size))
+        self._bind()
 
     @property
     def boundaries(self) -> int:
@@ -151,7 +151,7 @@ class Chain:
         """Six rows in the order of `GreekArrays`, valid until the next tick: nothing is allocated."""
         if not 0.0 < spot < np.inf:
             raise PricingError(f"spot must be a finite number above 0, not {spot}")
-        tick(spot, self._table, self._which, self.strike, self._out)
+        self._tick(spot)
         return self._out
 
     def moved(
@@ -177,8 +177,12 @@ class Chain:
         other = object.__new__(Chain)
         other.strike, other._solver, other._which = self.strike, self._solver, self._which
         other._table = self._solver.followed(self._table, keys)
-        other._out = np.empty_like(self._out)
+        other._bind()
         return other
+
+    def _bind(self) -> None:
+        self._out = np.empty((len(GreekArrays._fields), self.strike.size))
+        self._tick = tick.bind(self._table, self._which, self.strike, self._out)
 
 
 def price_and_greeks(  # noqa: PLR0917 - the order in which every textbook writes them

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -37,13 +38,13 @@ from tradebot.domain.units import PerUnitDelta, ShareDelta
 from tradebot.pricing import slices as kernels
 from tradebot.pricing.calendar import expiry_instant, timestamp_s
 from tradebot.pricing.european import checked
-from tradebot.pricing.formula import FIGURES, SHARES, Floats
+from tradebot.pricing.formula import FIGURES, SHARES
 from tradebot.pricing.lanes import Lanes
 from tradebot.pricing.slices import DIVIDEND, PORTFOLIO, RATE, SIGMA, SPOT, TOTALS
 
 RECOMPUTE_TICKS: Final = 100_000
 
-Target = tuple[Floats, Floats, Floats, Floats, int]  # what `kernels.tick` takes, but for the spot
+Tick = Callable[[float], bool]  # `kernels.tick` of one underlying, which takes the spot
 
 
 class Book:
@@ -55,14 +56,15 @@ class Book:
         self._at_s: float | None = None
         self._lanes = Lanes()
         self._rows: dict[str, int] = {}
-        self._targets: dict[str, Target] = {}
-        self._version = 0
+        self._ticks_of: dict[str, Tick] = {}
+        self._version = -1
         self._ticks = 0
         self._fresh = np.zeros((2, FIGURES))
         self._strategies: dict[str, dict[OptionContract, int]] = {}
         self._holdings = 0
         self._holders: Counter[OptionContract] = Counter()
         self._waiting_sigma: dict[OptionContract, float] = {}
+        self._bind()
 
     def __len__(self) -> int:
         return self._holdings
@@ -92,10 +94,10 @@ class Book:
     def on_tick(self, symbol: str, price: float) -> None:
         """Move one underlying's spot; no other underlying is touched."""
         _positive("spot", price)
-        target = self._targets.get(symbol)
-        if target is None:
+        tick = self._ticks_of.get(symbol)
+        if tick is None:
             raise _unknown(symbol)
-        if not kernels.tick(*target, float(price)):
+        if not tick(price):
             raise _not_finite(symbol)
         self._ticks += 1
         if self._ticks >= RECOMPUTE_TICKS:
@@ -113,7 +115,7 @@ class Book:
     def recompute(self) -> float:
         """Sum the portfolio afresh, put the sums in the running ones' place, and return how far these had drifted."""
         lanes = self._lanes
-        kernels.recomputed(lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings, lanes.count, self._fresh)
+        self._recomputed(lanes.count)
         totals, sizes = self._fresh
         running = lanes.underlyings[PORTFOLIO, TOTALS : TOTALS + FIGURES]
         self.drift = float(np.max(np.abs(running - totals) / np.where(sizes > 0.0, sizes, 1.0)))
@@ -215,25 +217,26 @@ class Book:
             raise _not_finite(contract.key)
 
     def _bind(self) -> None:
-        """What a tick needs, put together beforehand: the tables and the underlying's row in them."""
+        """Kernels of the tables as they are now, put together beforehand; a tick knows its underlying's row too."""
         lanes = self._lanes
-        if self._version != lanes.version or len(self._targets) != len(self._rows):
-            tables = (lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings)
-            self._targets = {symbol: (*tables, row) for symbol, row in self._rows.items()}
+        tables = (lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings)
+        if self._version != lanes.version:
             self._version = lanes.version
+            self._revalue = kernels.revalue.bind(*tables)
+            self._recomputed = kernels.recomputed.bind(*tables, self._fresh)
+            self._ticks_of = {}
+        for symbol, row in self._rows.items():
+            if symbol not in self._ticks_of:
+                self._ticks_of[symbol] = kernels.tick.bind(*tables, row)
 
     def _reprice(self, row: int) -> bool:
         """Before the first `revalue` nothing is held, so there is nothing to price."""
         if self._at_s is None:
             return True
-        lanes = self._lanes
-        tables = (lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings)
-        return kernels.revalue(*tables, row, row + 1, self._at_s)
+        return self._revalue(row, row + 1, self._at_s)
 
     def _revalue_all(self, at_s: float) -> bool:
-        lanes = self._lanes
-        tables = (lanes.inputs, lanes.outputs, lanes.slices, lanes.underlyings)
-        return kernels.revalue(*tables, PORTFOLIO + 1, lanes.count, at_s)
+        return self._revalue(PORTFOLIO + 1, self._lanes.count, at_s)
 
     def _totals(self, row: int) -> PositionGreeks:
         return _position(self._lanes.underlyings[row, TOTALS : TOTALS + FIGURES].tolist())

@@ -22,8 +22,9 @@ import numpy as np
 
 from tradebot.pricing.collocation import NODES, NODES_COARSE, POINTS, Grid, Scheme
 from tradebot.pricing.formula import Floats
+from tradebot.pricing.jit import relaxed
 from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, exp, log, mills_over, mills_under
-from tradebot.pricing.relaxed import relaxed
+from tradebot.pricing.signature import Table, Vector
 from tradebot.pricing.trigger import Put, deepest, guess
 
 STEPS_MAX: Final = 16
@@ -45,13 +46,13 @@ _N_VALUE, _N_SIGMA, _N_RHO, _N_X, _N_OF_WON, _N_OF_LOST = (NODES * i for i in ra
 class Work(NamedTuple):
     """Scratch of the solver, so that a thousand solves allocate once."""
 
-    coarse: Floats
-    guess: Floats
-    points: Floats
-    nodes: Floats
-    system_coarse: Floats
-    system: Floats
-    table: Floats
+    coarse: Vector
+    guess: Vector
+    points: Vector
+    nodes: Vector
+    system_coarse: Table
+    system: Table
+    table: Vector
 
 
 def work(table: int) -> Work:
@@ -72,7 +73,8 @@ def solve(market: Put, y: Floats, plan: Scheme, scratch: Work) -> int:
     coarse = scratch.coarse
     most = guess(market, plan.coarse.roots, coarse)
     guess(market, plan.fine.roots, y)
-    scratch.guess[:] = coarse
+    for i in range(coarse.size):
+        scratch.guess[i] = coarse[i]
     _newton(market, coarse, plan.coarse, scratch, scratch.system_coarse, _COARSE_STEP, most)
     for i in range(y.size):
         ratio = 0.0

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tradebot.pricing.formula import Floats
+from tradebot.pricing.signature import Given, GivenTable
 
 NODES_COARSE: Final = 4  # enough to start the fine solve within 1e-2
 NODES: Final = 8
@@ -26,17 +27,17 @@ _PULL: Final = 0.8  # of the price's points towards u = 0
 class Grid(NamedTuple):
     """The collocation nodes, and the integral at each of them."""
 
-    roots: Floats  # sqrt(time / full time) of each node
-    lift: Floats  # y squared at all points of all nodes, from y squared at the nodes: [node, node and point]
-    rule: Floats  # sine, its inverse, two weights and squared cosine of each point, one after another
+    roots: Given  # sqrt(time / full time) of each node
+    lift: GivenTable  # y squared at all points of all nodes, from y squared at the nodes: [node, node and point]
+    rule: Given  # sine, its inverse, two weights and squared cosine of each point, one after another
 
 
 class Scheme(NamedTuple):
     coarse: Grid
     fine: Grid
-    refine: Floats  # from the coarse nodes to the fine: [fine, coarse]
-    spread: Floats  # y squared at the price's points: [node, point]
-    price_rule: Floats  # sine and weight of each of the price's points
+    refine: GivenTable  # from the coarse nodes to the fine: [fine, coarse]
+    spread: GivenTable  # y squared at the price's points: [node, point]
+    price_rule: Given  # sine and weight of each of the price's points
 
 
 def scheme() -> Scheme:

@@ -26,6 +26,7 @@ from tradebot.domain.errors import PricingError
 from tradebot.pricing.formula import DAYS_PER_YEAR, FIGURES, Floats, decay_rates, parts
 from tradebot.pricing.jit import kernel
 from tradebot.pricing.math64 import aligned_stack, exp, fma, log
+from tradebot.pricing.signature import Table
 
 DEVIATION_MIN: Final = 1e-300  # below, the reciprocal overflows: no randomness is left
 
@@ -42,7 +43,7 @@ class GreekArrays(NamedTuple):
 
 
 @kernel
-def price_each(inputs: Floats, outputs: Floats) -> None:
+def price_each(inputs: Table, outputs: Table) -> None:
     """Rows of inputs: spot, strike (negative for a put), years, sigma, rate, dividend. Columns share nothing."""
     aligned_stack()
     spots, strikes, terms = inputs[0], inputs[1], inputs[2]

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from tradebot.pricing.boundary import FLOOR, Work, follow, solve
 from tradebot.pricing.collocation import NODES, TABLE, Scheme
 from tradebot.pricing.formula import DAYS_PER_YEAR, Floats
+from tradebot.pricing.jit import kernel, relaxed
 from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, exp, log, mills_over, mills_under
-from tradebot.pricing.relaxed import relaxed
+from tradebot.pricing.signature import Given, GivenIndices, GivenTable, Table
 from tradebot.pricing.trigger import Put, put
 
 Indices = NDArray[np.int64]
@@ -32,7 +33,8 @@ _SLOPE, _OFFSET, _WIDTH, _PUT, _SHARE, _RATIO, _GAIN, _RHO_PUT, _RHO_SHARE, _VEG
 _INTEREST_MIN: Final = 1e-8
 _STATE: Final = 11 * TABLE
 SIGMA, RATE, DIVIDEND, YEARS, IS_CALL, EXERCISED, STEPS = range(_STATE, _STATE + 7)
-KEY: Final = slice(_STATE, _STATE + 5)  # what a row depends on: the put's own sigma, rate, dividend, years and kind
+KEYS: Final = 5
+KEY: Final = slice(_STATE, _STATE + KEYS)  # what a row depends on: the put's own sigma, rate, dividend, years and kind
 _Y: Final = _STATE + 8  # y at the nodes, its derivative by sigma, by rho: where a neighbour's solution starts
 ROW: Final = _Y + 3 * NODES
 
@@ -44,35 +46,44 @@ def _is_european(market: Put) -> bool:
     return never or (market.dividend >= 0.0 and market.rate * market.years < _INTEREST_MIN)
 
 
+@kernel
 @relaxed
-def build(rows: Floats, which: Indices, plan: Scheme, scratch: Work) -> int:
+def build(rows: Table, which: GivenIndices, plan: Scheme, scratch: Work) -> int:
     """Fill these rows, each from its `KEY`; the number of the first that has no solution, or -1."""
     for i in which:
-        row = rows[i]
-        market = put(row[SIGMA], row[RATE], row[DIVIDEND], row[YEARS], row[IS_CALL])
-        row[STEPS] = 0.0
-        if _is_european(market):
-            row[:_STATE] = 0.0
-            row[EXERCISED] = 0.0
-        else:
-            y = row[_Y : _Y + NODES]
-            row[STEPS] = solve(market, y, plan, scratch)
-            if row[STEPS] == 0.0:
-                return int(i)
-            _tabulate(market, row, plan, scratch)
-        _european(market, row)
+        if not _filled(rows[i], plan, scratch):
+            return int(i)
     return -1
 
 
 @relaxed
-def rebuild(rows: Floats, keys: Floats, plan: Scheme, scratch: Work) -> int:
+def _filled(row: Floats, plan: Scheme, scratch: Work) -> bool:
+    market = put(row[SIGMA], row[RATE], row[DIVIDEND], row[YEARS], row[IS_CALL])
+    row[STEPS] = 0.0
+    if _is_european(market):
+        row[:_STATE] = 0.0
+        row[EXERCISED] = 0.0
+    else:
+        y = row[_Y : _Y + NODES]
+        row[STEPS] = solve(market, y, plan, scratch)
+        if row[STEPS] == 0.0:
+            return False
+        _tabulate(market, row, plan, scratch)
+    _european(market, row)
+    return True
+
+
+@kernel
+@relaxed
+def rebuild(rows: Table, keys: GivenTable, plan: Scheme, scratch: Work) -> int:
     """As `build`, each row starting from the boundary that it holds, moved along its sensitivities to the new key."""
     for i in range(rows.shape[0]):
-        row = rows[i]
-        sigma_move = keys[i, 0] - row[SIGMA]
-        rate_move, dividend_move = keys[i, 1] - row[RATE], keys[i, 2] - row[DIVIDEND]
+        row, key = rows[i], keys[i]
+        sigma_move = key[0] - row[SIGMA]
+        rate_move, dividend_move = key[1] - row[RATE], key[2] - row[DIVIDEND]
         before = row[EXERCISED]
-        row[KEY] = keys[i]
+        for j in range(KEYS):
+            row[SIGMA + j] = key[j]
         market = put(row[SIGMA], row[RATE], row[DIVIDEND], row[YEARS], row[IS_CALL])
         row[STEPS] = 0.0
         if before > 0.0 and not _is_european(market):
@@ -85,7 +96,7 @@ def rebuild(rows: Floats, keys: Floats, plan: Scheme, scratch: Work) -> int:
         if row[STEPS] > 0.0:
             _tabulate(market, row, plan, scratch)
             _european(market, row)
-        elif build(rows, np.array([i]), plan, scratch) >= 0:
+        elif not _filled(row, plan, scratch):
             return i
     return -1
 
@@ -148,8 +159,9 @@ def _european(market: Put, row: Floats) -> None:
     row[_RHO + k] = 0.0
 
 
+@kernel
 @relaxed
-def tick(spot: float, rows: Floats, which: Indices, strikes: Floats, out: Floats) -> None:
+def tick(rows: GivenTable, which: GivenIndices, strikes: Given, out: Table, spot: float) -> None:
     """Price and Greeks at `spot` of every contract, a column each; theta is what the pricing equation leaves."""
     for i in range(strikes.size):
         row = rows[which[i]]

@@ -13,17 +13,16 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tradebot.pricing.formula import Floats
+from tradebot.pricing.jit import kernel, relaxed
 from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, exp, log, mills_over, mills_under
-from tradebot.pricing.relaxed import relaxed
+from tradebot.pricing.signature import Bytes, Given, GivenFlags, Vector
 from tradebot.pricing.steps import (
     BOUND,
     CHUNK,
     DIVIDEND,
     DOUBT,
-    FIELDS,
     NOISE,
     OPEN,
     PRICE,
@@ -37,7 +36,6 @@ from tradebot.pricing.steps import (
     SPOT_NOW,
     START,
     STATE,
-    STRIDE,
     STRIKE,
     STRIKE_NOW,
     TARGET,
@@ -57,21 +55,26 @@ START_MAX: Final = 20.0  # standard deviations that a warm start may put the str
 _EPS: Final = float(np.finfo(np.float64).eps)
 
 
+@kernel
 @relaxed
 def solve(  # noqa: PLR0917 - compiled code takes no keywords
-    price: Floats,
-    spot: Floats,
-    strike: Floats,
-    years: Floats,
-    rate: Floats,
-    dividend: Floats,
-    start: Floats,
-    is_call: NDArray[np.bool_],
-    sigma: Floats,
-    flag: NDArray[np.int8],
+    price: Given,
+    spot: Given,
+    strike: Given,
+    years: Given,
+    rate: Given,
+    dividend: Given,
+    start: Given,
+    is_call: GivenFlags,
+    sigma: Vector,
+    flag: Bytes,
+    scratch: Vector,
 ) -> bool:
-    """Fills `sigma` and `flag`; false if an input is out of its domain. `start` is NaN where nothing is known."""
-    scratch = np.ones(FIELDS * STRIDE)
+    """Fills `sigma` and `flag`; false if an input is out of its domain. `start` is NaN where nothing is known.
+
+    `scratch` has room for FIELDS * STRIDE numbers.
+    """
+    scratch[:] = 1.0
     for first in range(0, sigma.size, CHUNK):
         last = min(first + CHUNK, sigma.size)
         count = last - first
@@ -100,8 +103,9 @@ def solve(  # noqa: PLR0917 - compiled code takes no keywords
         if unsettled > 0.0:
             _persist(scratch)
         _judge(scratch)
-        sigma[first:last] = scratch[S : S + count]
+        sigmas = sigma[first:last]
         for i in range(count):
+            sigmas[i] = scratch[S + i]
             flags[i] = np.int8(scratch[STATE + i])
     return True
 

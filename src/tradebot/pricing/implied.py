@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from tradebot.pricing.european import checked
 from tradebot.pricing.formula import Floats
 from tradebot.pricing.householder import FLAG_OK, solve
+from tradebot.pricing.steps import FIELDS, STRIDE
 
 Number = TypeVar("Number", np.float64, np.bool_)
 
@@ -62,7 +63,8 @@ def implied_volatility(  # noqa: PLR0917 - the order in which every textbook wri
     calls = _flat(call, shape)
     sigma = np.empty(calls.size)
     flag = np.empty(calls.size, dtype=np.int8)
-    if not solve(p, s, k, t, r, q, near, calls, sigma, flag):
+    scratch = np.empty(FIELDS * STRIDE)
+    if not solve(p, s, k, t, r, q, near, calls, sigma, flag, scratch):
         for name, value in zip(named, values, strict=True):
             checked(
                 name,

@@ -9,10 +9,8 @@ x86 and ARM agree to the bit; a CPU without fused multiply-add agrees to the err
 from __future__ import annotations
 
 import math
-from typing import Any, Final
-
-from llvmlite import ir
-from numba import types
+import struct
+from typing import Final
 
 from tradebot.pricing.jit import inlined, operation
 
@@ -33,76 +31,43 @@ _TINY: Final = 2.2250738585072014e-308
 _TWO_54: Final = 18014398509481984.0
 
 
-@operation(float)
-def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:  # noqa: ARG001 - numba's protocol
+@operation
+def fma(a: float, b: float, c: float) -> float:
     """a * b + c with one rounding where the CPU can, and two where it would have to call a library."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 - numba's protocol
-        double = ir.DoubleType()
-        function = builder.module.declare_intrinsic("llvm.fmuladd", [double], ir.FunctionType(double, [double] * 3))
-        return builder.call(function, args)
-
-    return types.float64(types.float64, types.float64, types.float64), generate
+    return a * b + c
 
 
-@operation(float)
-def accumulated(typingctx: Any, total: Any, term: Any) -> Any:  # noqa: ARG001 - numba's protocol
-    """total + term, in whatever order: the one addition that LLVM may regroup, to sum in the lanes of a vector."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 - numba's protocol
-        return builder.fadd(*args, flags=("reassoc", "contract", "nsz"))
-
-    return types.float64(types.float64, types.float64), generate
+@operation
+def accumulated(total: float, term: float) -> float:
+    """The sum, in whatever order: the one addition that LLVM may regroup, to sum in the lanes of a vector."""
+    return total + term
 
 
-@operation(float)
-def product(typingctx: Any, a: Any, b: Any) -> Any:  # noqa: ARG001 - numba's protocol
-    """a * b that may fuse with the `accumulated` it goes into."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 - numba's protocol
-        return builder.fmul(*args, flags=("contract",))
-
-    return types.float64(types.float64, types.float64), generate
+@operation
+def product(a: float, b: float) -> float:
+    """A product that may fuse with the `accumulated` it goes into."""
+    return a * b
 
 
-@operation(int)
-def bits(typingctx: Any, value: Any) -> Any:  # noqa: ARG001 - numba's protocol
+@operation
+def bits(value: float) -> int:
     """The 64 bits of a float as an integer."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 - numba's protocol
-        return builder.bitcast(args[0], ir.IntType(64))
-
-    return types.int64(types.float64), generate
+    return int(struct.unpack("=q", struct.pack("=d", value))[0])
 
 
-@operation(float)
-def from_bits(typingctx: Any, value: Any) -> Any:  # noqa: ARG001 - numba's protocol
+@operation
+def from_bits(value: int) -> float:
     """The float that 64 bits are."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 - numba's protocol
-        return builder.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
+    return float(struct.unpack("=d", struct.pack("=Q", value & 0xFFFFFFFFFFFFFFFF))[0])
 
 
-@operation(type(None))
-def aligned_stack(typingctx: Any) -> Any:  # noqa: ARG001 - numba's protocol
+@operation
+def aligned_stack() -> None:
     """Aligns the calling function's stack to 64 bytes.
 
     A pricing loop has more constants than there are registers; those that wait on the stack would otherwise straddle
     two cache lines each, which costs 5 to 10 % of the loop.
     """
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001 - numba's protocol
-        double = ir.DoubleType()
-        with builder.goto_entry_block():
-            slot = builder.alloca(double, size=8)
-            slot.align = 64
-        escapes = ir.FunctionType(ir.VoidType(), [double.as_pointer()])
-        builder.asm(escapes, "", "r,~{memory}", [slot], side_effect=True)  # empty: only keeps the slot
-        return context.get_dummy_value()
-
-    return types.none(), generate
 
 
 @inlined

@@ -1,6 +1,6 @@
 """The tables of a book, and the kernels that price them: a slice is what one underlying has at one expiry.
 
-Three tables, and not an array a field, because each array argument costs a call from Python some 40 ns:
+Three tables, and not an array a field: three arrays to look at and to keep track of, and not a score.
 
 - `inputs` and `outputs`: a column an option, the rows of `formula` (and SIGMA). A slice's columns lie side by side
   and are filled up to whole vectors of LANES with options of which nobody holds any;
@@ -32,8 +32,9 @@ from tradebot.pricing.formula import (
     price_slice,
     total_slice,
 )
-from tradebot.pricing.jit import inlined, kernel
+from tradebot.pricing.jit import inlined, kernel, routine
 from tradebot.pricing.math64 import exp, log
+from tradebot.pricing.signature import Table
 
 LANES: Final = 8  # float64 in the widest vector of any CPU at hand
 LANES_MIN: Final = 2 * LANES  # of a slice: below, LLVM holds its check that no two rows overlap to be too dear
@@ -105,7 +106,7 @@ def shared_terms(row: Floats, market: Floats, ln_spot: float) -> Shared:
     )
 
 
-@kernel
+@routine
 def reprice(inputs: Floats, outputs: Floats, slices: Floats, underlyings: Floats, underlying: int) -> bool:
     """One underlying at its present market and time; false, and nothing folded, where a total is not finite."""
     market = underlyings[underlying]
@@ -160,7 +161,7 @@ def age_slice(inputs: Floats, row: Floats, market: Floats, at_s: float) -> None:
 
 @kernel
 def tick(  # noqa: PLR0917 - kernels are called by position
-    inputs: Floats, outputs: Floats, slices: Floats, underlyings: Floats, underlying: int, spot: float
+    inputs: Table, outputs: Table, slices: Table, underlyings: Table, underlying: int, spot: float
 ) -> bool:
     """Move one underlying's spot; false, and everything as it was, where a total would not be finite."""
     before = underlyings[underlying, SPOT]
@@ -174,7 +175,7 @@ def tick(  # noqa: PLR0917 - kernels are called by position
 
 @kernel
 def revalue(  # noqa: PLR0917 - kernels are called by position
-    inputs: Floats, outputs: Floats, slices: Floats, underlyings: Floats, first: int, last: int, at_s: float
+    inputs: Table, outputs: Table, slices: Table, underlyings: Table, first: int, last: int, at_s: float
 ) -> bool:
     """Bring the underlyings first <= row < last to the time, prices included; false where one has no finite total."""
     fine = True
@@ -189,7 +190,7 @@ def revalue(  # noqa: PLR0917 - kernels are called by position
 
 @kernel
 def recomputed(  # noqa: PLR0917 - kernels are called by position
-    inputs: Floats, outputs: Floats, slices: Floats, underlyings: Floats, count: int, totals: Floats
+    inputs: Table, outputs: Table, slices: Table, underlyings: Table, totals: Table, count: int
 ) -> None:
     """The portfolio's totals (into `totals[0]`) and their absolute sizes (`totals[1]`), from the inputs alone.
 
@@ -216,7 +217,7 @@ def recomputed(  # noqa: PLR0917 - kernels are called by position
 
 
 @kernel
-def place(inputs: Floats, column: int, strike: float, reference: float, sigma: float) -> None:
+def place(inputs: Table, column: int, strike: float, reference: float, sigma: float) -> None:
     """Write one option, of which nobody holds any, into a column; a put's strike is negative."""
     inputs[0, column] = log(math.fabs(strike) / reference)
     inputs[STRIKE, column] = strike

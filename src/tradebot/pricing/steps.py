@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 
 from tradebot.pricing.formula import Floats
+from tradebot.pricing.jit import relaxed
 from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, log, mills_over, mills_under
-from tradebot.pricing.relaxed import relaxed
 
 CHUNK: Final = 128  # contracts
 STRIDE: Final = CHUNK + 8  # fields a power of two apart would wait for one another's stores

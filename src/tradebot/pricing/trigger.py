@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 from tradebot.pricing.formula import Floats
-from tradebot.pricing.relaxed import relaxed
+from tradebot.pricing.jit import relaxed
 
 
 class Put(NamedTuple):

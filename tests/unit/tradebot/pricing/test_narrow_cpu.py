@@ -35,7 +35,7 @@ def figures(folder: Path, **cpu: str) -> list[np.ndarray[tuple[int, ...], np.dty
     folder.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", FIGURES],
-        env=os.environ | {"NUMBA_CACHE_DIR": str(folder)} | cpu,
+        env=os.environ | {"XDG_CACHE_HOME": str(folder)} | cpu,
         capture_output=True,
         text=True,
         timeout=110,

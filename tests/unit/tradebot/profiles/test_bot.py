@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from support import kernels
 from support.paper_bot import CONDOR, WatchedVenue, ended, entered, make_bot, make_clock, running
 from tradebot.domain.alerts import Severity
 from tradebot.domain.errors import SettingsError, VenueDisconnected
@@ -16,7 +18,7 @@ from tradebot.domain.orders import OrderState, Purpose
 from tradebot.domain.strategies import StrategyState
 from tradebot.domain.workflows import EntryRequest, WorkflowState
 from tradebot.kernel.virtual import run_virtual
-from tradebot.pricing.jit import kernel
+from tradebot.pricing import slices
 
 
 def test_a_venue_that_is_not_there_is_tried_until_it_is(tmp_path: Path) -> None:
@@ -102,15 +104,19 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     run_virtual(main())
 
 
-def test_a_compile_while_trading_is_counted_and_a_person_is_told(tmp_path: Path) -> None:
+def test_a_compile_while_trading_is_counted_and_a_person_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All kernels are compiled at start, so one that compiles later stops trading and is a defect."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    monkeypatch.setattr(kernels.scale, "code", None)
 
     async def main() -> None:
         venue = WatchedVenue(make_clock())
         async with running(make_bot(tmp_path, venue._clock, venue)) as bot:
             await entered(bot)
             assert bot.kernel_compiles == 0
-            kernel(lambda x: x)(1.0)
+            kernels.scale(np.ones(1), 2.0, 1)
             assert bot.kernel_compiles == 1
             assert [each.source for each in bot.alerts.list() if each.severity is Severity.CRITICAL] == [
                 "compiled_while_trading"
@@ -119,9 +125,12 @@ def test_a_compile_while_trading_is_counted_and_a_person_is_told(tmp_path: Path)
     run_virtual(main())
 
 
-def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The bot comes up and trades without its kernels on disk, and its facts say why they are not there."""
     (tmp_path / "file").touch()
+    monkeypatch.setattr(slices.place, "code", None)  # as in a new process, for one module
 
     async def main() -> None:
         venue = WatchedVenue(make_clock())

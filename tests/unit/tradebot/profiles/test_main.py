@@ -179,3 +179,21 @@ def test_kernels_are_compiled_once_and_then_loaded() -> None:
     first = tradebot("kernels")
     assert (first.returncode, error_lines(first.stderr)) == (0, [])
     assert tradebot("kernels").stdout.startswith("0 kernels compiled")
+
+
+def test_a_bot_that_trades_has_no_compiler_in_its_process(tmp_path: Path) -> None:
+    """Half an hour on paper, entries included, from a warm cache: numba, its seconds and its memory, stay out."""
+    tradebot("kernels")
+    command = ["run", "--virtual", "--hours", "0.5", "--venue", "paper", "--start", "2026-01-05T15:00:00"]
+    trade = f"main({[*command, '--enter-every', '600', '--data-dir', str(tmp_path / 'bot')]})"
+    script = f"import sys; from tradebot.__main__ import main; print({trade}, 'numba' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert done.stdout.split()[-2:] == ["0", "False"]
+    assert '"compiled_while_trading"' not in done.stderr
