@@ -29,7 +29,7 @@ from tradebot.pricing.european import GreekArrays, checked
 from tradebot.pricing.exercise import EXERCISED, KEY, ROW, Indices, build, rebuild, tick
 from tradebot.pricing.formula import Floats
 
-BOUNDARIES_MAX: Final = 4096  # 1.7 KB each
+BOUNDARIES_MAX: Final = 4096  # 1.9 KB each
 
 
 class CacheInfo(NamedTuple):

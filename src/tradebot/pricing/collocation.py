@@ -5,7 +5,8 @@ root of time (Andersen, Lake and Offengenden, 2016): node 0 is the full time; th
 
 An integral over time u from 0 to t becomes one over an angle, sqrt(u) = sqrt(t) sin(angle): both the kernel's
 1 / sqrt(u) and the boundary's sqrt(t - u) = sqrt(t) cos(angle) are then smooth, and Gauss and Legendre's rule converges
-as fast as it can. The rule for prices is drawn towards u = 0, where a spot just above the boundary makes a step.
+as fast as it can. The rule for prices is drawn towards u = 0, where a spot just above the boundary makes a step; what
+it still misses of that step, `exercise` adds.
 """
 
 from __future__ import annotations
