@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import ArrayLike
 
 from tradebot.domain.errors import PricingError
 from tradebot.pricing.european import price_and_greeks
-from tradebot.pricing.householder import solve
 from tradebot.pricing.implied import Flag, implied_volatility
 
 
@@ -98,15 +96,3 @@ def test_a_nan_is_named(field: str) -> None:
     inputs = {"price": 5.0, "spot": 100.0, "strike": 100.0, "years": 0.5, "rate": 0.0, "dividend": 0.0}
     with pytest.raises(PricingError, match=f"^{field} must be"):
         implied_volatility(**(inputs | {field: math.nan}), is_call=True)
-
-
-def test_no_form_of_input_makes_another_kernel() -> None:
-    """Scalars, vectors, broadcasts and strided views all meet the one kernel that was compiled at start."""
-    strikes = np.array([90.0, 100.0])
-    prices: list[ArrayLike] = [5.0, [12.0, 5.0], np.broadcast_to(5.0, (2,)), np.array([12.0, 0.0, 5.0, 0.0])[::2]]
-    for price in prices:
-        for is_call in (True, np.array([True, False])):
-            for warm in (None, 0.2, np.full(2, 0.2)):
-                implied_volatility(price, 100.0, strikes, 0.5, 0.0, 0.0, is_call, warm=warm)
-                implied_volatility(price, 100.0, 95.0, 0.5, 0.0, 0.0, is_call, warm=warm)
-    assert len(solve.signatures) == 1  # type: ignore[attr-defined] # numba has no types for its dispatchers
