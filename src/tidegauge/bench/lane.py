@@ -1,6 +1,6 @@
-"""The lane `bench`: two commits in, a verdict for each benchmark out, each with a known risk.
+"""The lane `bench`: two commits in, a verdict for each benchmark and each tier out, each with a known risk.
 
-    build both ─▶ discover ─▶ prove ourselves ─▶ rounds of pairs ─▶ look ─▶ finding
+    build both ─▶ discover ─▶ prove ourselves ─▶ rounds of pairs ─▶ look ─▶ count ─▶ explain ─▶ findings
                                                   ▲               │
                                                   └── undecided ──┘
 
@@ -11,8 +11,6 @@ benchmark leaves the rounds when it is decided, at its last look, or when its ti
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,21 +18,27 @@ from pathlib import Path
 import msgspec
 
 from tidegauge.bench.build import build, find_repository
-from tidegauge.bench.decide import Judgement, Outcome, look, verdicts
+from tidegauge.bench.callgrind import find_valgrind
+from tidegauge.bench.decide import look, verdicts
+from tidegauge.bench.findings import Measured, count_finding, cpu_finding, not_compared
+from tidegauge.bench.instructions import Count, CountSettings, count
+from tidegauge.bench.instructions import judge as judge_count
 from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.pair import Pair, PairSettings, run_pair
 from tidegauge.bench.plan import Plan
 from tidegauge.bench.selfproof import Proof, prove
-from tidegauge.bench.store import PairLog, keep_in_asv, read_pairs
+from tidegauge.bench.store import PairLog, keep_in_asv, read_counts, read_pairs
 from tidegauge.bench.suite import discover, read_config
-from tidegauge.records import Budget, Finding, RunWriter
+from tidegauge.bench.why import explain
+from tidegauge.records import Finding, RunWriter
 from tidegauge.verdicts import Verdict
 
 PROOF_NAME = "bench/self-proof/seen"
 PROOF_PAIRS = 16
 SLOWED = " (slowed)"  # how the pairs of the proof are told from those of the comparison
 ITSELF = " (itself)"
-SUBJECT_MAX = 160
+CPU, INSTRUCTIONS = TIERS = ("cpu", "instructions")
+VALGRIND_NAME = "bench/instructions/valgrind"
 
 
 class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,25 +50,9 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
     python: str | None = None  # "same", or None for the environments that asv.conf.json names
     plan: Plan = Plan()
     pair: PairSettings = PairSettings()
+    count: CountSettings = CountSettings()
+    tiers: tuple[str, ...] = TIERS
     resume: bool = False
-
-
-class _Measured(msgspec.Struct):
-    """One benchmark on its way: its pairs so far, and the last look at them."""
-
-    benchmark: Benchmark
-    pairs: list[Pair] = []
-    looks: int = 0
-    judgement: Judgement | None = None
-    note: str = ""  # an error or a side that skipped it: no pair more
-
-    @property
-    def log_ratios(self) -> list[float]:
-        return [pair.log_ratio for pair in self.pairs if pair.log_ratio is not None]
-
-    @property
-    def seconds(self) -> float:
-        return sum(pair.seconds for pair in self.pairs)
 
 
 class Lane:
@@ -88,19 +76,27 @@ class Lane:
         self._show(f"{len(suite.benchmarks)} benchmarks, {len(timed)} of them time what both commits have")
         for other in suite.benchmarks:
             if other not in timed:
-                self._writer.add(_not_compared(other))
+                self._writer.add(not_compared(other))
         if not timed:
             return None
         path = self._config.results / "pairs" / f"{base.commit[:12]}-{head.commit[:12]}.jsonl"
         if not settings.resume:
             path.unlink(missing_ok=True)
         before = read_pairs(path)
-        with PairLog(path) as log:
-            proof = self._prove(timed, base, before, log, scratch)
-            self._show(proof.reason)
-            measured = [_Measured(each, pairs=[p for p in before if p.benchmark == each.name]) for each in timed]
-            self._rounds(measured, base, head, log, scratch, plan=settings.plan.for_suite(len(timed)))
-        self._record(measured, settings.plan.for_suite(len(timed)), proof)
+        plan, proof = settings.plan.for_suite(len(timed)), None
+        measured = [Measured(each, pairs=[p for p in before if p.benchmark == each.name]) for each in timed]
+        if CPU in settings.tiers:
+            with PairLog(path) as log:
+                proof = self._prove(timed, base, before, log, scratch)
+                self._show(proof.reason)
+                self._rounds(measured, base, head, log, scratch, plan=plan)
+            self._close(measured, plan)
+        try:
+            if INSTRUCTIONS in settings.tiers:
+                self._count(measured, base, head, path.with_suffix(".instructions.jsonl"), scratch)
+            self._explain(measured, base, head, path.with_suffix(".folded"), scratch)
+        finally:  # hours of pairs are not lost with the counts that somebody did not wait for
+            self._record(measured, plan, proof)
         keep_in_asv(self._config, suite, base, head, [pair for each in measured for pair in each.pairs])
         return proof
 
@@ -133,7 +129,7 @@ class Lane:
         return proof
 
     def _rounds(
-        self, measured: list[_Measured], base: Side, head: Side, log: PairLog, scratch: Path, *, plan: Plan
+        self, measured: list[Measured], base: Side, head: Side, log: PairLog, scratch: Path, *, plan: Plan
     ) -> None:
         for each in measured:
             self._look(each, plan)
@@ -162,7 +158,7 @@ class Lane:
             head_slowdown=slowdown,
         )
 
-    def _look(self, each: _Measured, plan: Plan) -> None:
+    def _look(self, each: Measured, plan: Plan) -> None:
         """Judge at each planned number of pairs, once; what failed or was skipped is over."""
         last = each.pairs[-1] if each.pairs else None
         if last is not None and last.error:
@@ -176,66 +172,67 @@ class Lane:
             if each.judgement.outcome.is_decided:
                 return
 
-    def _goes_on(self, each: _Measured, plan: Plan) -> bool:
+    def _goes_on(self, each: Measured, plan: Plan) -> bool:
         if each.note or (each.judgement is not None and each.judgement.outcome.is_decided):
             return False
         if len(each.log_ratios) >= plan.looks[0] and each.seconds >= plan.seconds_max:
             return False
         return each.looks < len(plan.looks_taken())
 
-    def _record(self, measured: list[_Measured], plan: Plan, proof: Proof) -> None:
+    def _close(self, measured: list[Measured], plan: Plan) -> None:
+        """A last look where time was up between two."""
         for each in measured:
             seen = each.judgement.pairs if each.judgement is not None else -1
             if not each.note and len(each.log_ratios) > seen and each.looks < len(plan.looks):
-                each.judgement = look(each.log_ratios, plan, each.looks)  # time was up between two looks
+                each.judgement = look(each.log_ratios, plan, each.looks)
+
+    def _count(self, measured: list[Measured], base: Side, head: Side, path: Path, scratch: Path) -> None:
+        """After the pairs, whose quiet it would disturb."""
+        settings, valgrind = self._settings, find_valgrind()
+        if isinstance(valgrind, str):
+            self._show(valgrind)
+            self._writer.add(Finding(name=VALGRIND_NAME, verdict=Verdict.NOT_MEASURED, reason=valgrind))
+            return
+        if not settings.resume:
+            path.unlink(missing_ok=True)
+        before = {counted.benchmark: counted for counted in read_counts(path)}
+        with PairLog(path) as log:
+            for each in measured:
+                name = each.benchmark.name
+                counted = before.get(name)
+                if each.note:
+                    counted = Count(benchmark=name, unfit=each.note)
+                elif counted is None:
+                    counted = count(
+                        each.benchmark, base, head, valgrind=valgrind, scratch=scratch, settings=settings.count
+                    )
+                    log.add(counted)
+                each.count, each.count_judgement = counted, judge_count(counted, settings.count)
+                self._show(f"{name}: {each.count_judgement.reason}")
+
+    def _explain(self, measured: list[Measured], base: Side, head: Side, folder: Path, scratch: Path) -> None:
+        for each in measured:
+            if each.is_slower:
+                counted = each.count or Count(benchmark=each.benchmark.name)
+                each.why = explain(
+                    each.benchmark,
+                    base,
+                    head,
+                    functions=(counted.base_functions, counted.head_functions),
+                    counted_calls=counted.number * counted.batches,
+                    scratch=scratch,
+                    folder=folder,
+                )
+                for gain in (*each.why.cpu_ns, *each.why.instructions):
+                    self._show(f"{each.benchmark.name}: {gain.share:+.1%} {gain.function}")
+
+    def _record(self, measured: list[Measured], plan: Plan, proof: Proof | None) -> None:
         judged = {
             each.benchmark.name: each.judgement for each in measured if each.judgement is not None and not each.note
         }
         verdict_of = verdicts(judged, plan)
         for each in measured:
-            self._writer.add(_finding(each, verdict_of, proof, self._settings.plan.delta))
-
-
-def subject_of(name: str) -> str:
-    """A benchmark's name as the middle of a finding's: printable, bounded, without what separates the parts."""
-    plain = "".join(each if each.isprintable() and each != "/" else "|" for each in name).strip()
-    if len(plain) <= SUBJECT_MAX:
-        return plain
-    return f"{plain[: SUBJECT_MAX - 9]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _finding(each: _Measured, verdict_of: dict[str, Verdict], proof: Proof, delta: float) -> Finding:
-    name = f"bench/{subject_of(each.benchmark.name)}/cpu_ratio"
-    evidence = {"pairs": len(each.log_ratios), "seconds": round(each.seconds, 3)}
-    if each.note or each.judgement is None:
-        failed = bool(each.pairs and each.pairs[-1].error)
-        verdict = Verdict.FAIL if failed else Verdict.NOT_MEASURED
-        return Finding(name=name, verdict=verdict, reason=each.note or "it has no pair", evidence=evidence)
-    judgement = each.judgement
-    verdict = verdict_of[each.benchmark.name]
-    reason = judgement.reason
-    if not proof.ok:
-        verdict, reason = Verdict.NOT_MEASURED, f"the machine did not prove itself: {proof.reason}"
-    elif judgement.outcome is Outcome.UNDECIDED and judgement.pairs_wanted:
-        reason = f"{reason}; {judgement.pairs_wanted} pairs more would probably decide"
-    return Finding(
-        name=name,
-        verdict=verdict,
-        value=judgement.estimate,
-        unit="x",
-        low=judgement.low if judgement.low is None or math.isfinite(judgement.low) else None,
-        high=judgement.high if judgement.high is None or math.isfinite(judgement.high) else None,
-        budget=Budget(max=1 + delta, unit="x", why="a slowdown beyond it must not pass"),
-        reason=reason,
-        evidence=evidence | {"outcome": judgement.outcome.value, "detectable": judgement.detectable},
-    )
-
-
-def _not_compared(benchmark: Benchmark) -> Finding:
-    if benchmark.is_new:
-        reason = "it is new on head: there is nothing to compare it with"
-        return Finding(name=f"bench/{subject_of(benchmark.name)}/new", verdict=Verdict.PASS, reason=reason)
-    reason = f"it measures {benchmark.kind}, and this lane judges time"
-    return Finding(
-        name=f"bench/{subject_of(benchmark.name)}/{benchmark.kind}", verdict=Verdict.NOT_MEASURED, reason=reason
-    )
+            if proof is not None:
+                self._writer.add(cpu_finding(each, verdict_of, proof, self._settings.plan.delta))
+            if (finding := count_finding(each, self._settings.count)) is not None:
+                self._writer.add(finding)

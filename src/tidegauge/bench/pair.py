@@ -13,25 +13,18 @@ Each worker lives under `tidegauge.guard`, which ends it and all that it started
 """
 
 import contextlib
-import hashlib
 import math
 import os
 import random
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from tidegauge.bench.client import Worker, WorkerError
 from tidegauge.bench.model import Benchmark, Side
-from tidegauge.bench.suite import SuiteError, make_setup_cache
+from tidegauge.bench.sides import SIDES, folder_of, of_both, who, worker_of
 
-Answer = TypeVar("Answer")
-
-SIDES = ("base", "head")
 HASH_SEED_MAX = 2**32 - 1
 
 
@@ -99,10 +92,10 @@ def run_pair(
     slowdowns = {"base": 0.0, "head": head_slowdown}
     try:
         with contextlib.ExitStack() as stack:
-            folders = _of_both(lambda name: stack.enter_context(_folder(benchmark, sides[name], name, scratch)))
+            folders = of_both(lambda name: stack.enter_context(folder_of(benchmark, sides[name], name, scratch)))
             workers = {
                 name: stack.enter_context(
-                    _worker(
+                    worker_of(
                         benchmark,
                         sides[name],
                         name,
@@ -114,10 +107,10 @@ def run_pair(
                 )
                 for name in order
             }
-            ready = _of_both(lambda name: workers[name].wait_until_ready())
+            ready = of_both(lambda name: workers[name].wait_until_ready())
             skipped = [name for name in SIDES if ready[name]["skipped"]]
             if skipped:
-                pair = msgspec.structs.replace(pair, skipped="both" if len(skipped) == 2 else skipped[0])
+                pair = msgspec.structs.replace(pair, skipped=who(skipped))
             else:
                 pair = _measure(pair, workers, order, settings)
     except WorkerError as error:
@@ -128,47 +121,16 @@ def run_pair(
 def read_value(benchmark: Benchmark, side: Side, *, hash_seed: int, scratch: Path) -> float:
     """What a `track_` or `peakmem_` benchmark returns on a side, in a fresh process; NaN where it is skipped."""
     with (
-        _folder(benchmark, side, side.name, scratch) as folder,
-        _worker(benchmark, side, side.name, folder=folder, core=None, hash_seed=hash_seed, slowdown=0.0) as worker,
+        folder_of(benchmark, side, side.name, scratch) as folder,
+        worker_of(benchmark, side, side.name, folder=folder, core=None, hash_seed=hash_seed) as worker,
     ):
         if worker.wait_until_ready()["skipped"]:
             return math.nan
         return float(worker.ask("value")["value"])
 
 
-@contextlib.contextmanager
-def _folder(benchmark: Benchmark, side: Side, name: str, scratch: Path) -> Iterator[Path]:
-    """A folder of the worker's own, or the one where `setup_cache` left its files, as under asv."""
-    if not benchmark.setup_cache_key:
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as temporary:
-            yield Path(temporary)
-        return
-    key = hashlib.sha256(f"{side.commit} {benchmark.setup_cache_key}".encode()).hexdigest()[:16]
-    folder = scratch / name / key
-    try:
-        make_setup_cache(side, benchmark, folder)
-    except SuiteError as error:
-        raise WorkerError(name, error.sentence) from error
-    yield folder
-
-
-@contextlib.contextmanager
-def _worker(
-    benchmark: Benchmark, side: Side, name: str, *, folder: Path, core: int | None, hash_seed: int, slowdown: float
-) -> Iterator[Worker]:
-    """A worker for as long as the block lasts."""
-    job = {"benchmark_dir": str(side.benchmark_dir), "id": benchmark.id, "core": core, "slowdown": slowdown}
-    env = side.env | {"PYTHONHASHSEED": str(hash_seed)}
-    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=benchmark.timeout_s)
-    try:
-        yield worker
-    finally:
-        worker.close()
-
-
 def _measure(pair: Pair, workers: dict[str, Worker], order: tuple[str, ...], settings: PairSettings) -> Pair:
-    plans = _of_both(lambda name: workers[name].ask("calibrate", round(settings.slice_ms * 1e6)))
+    plans = of_both(lambda name: workers[name].ask("calibrate", round(settings.slice_ms * 1e6)))
     # Equal on both sides: the least of means over different numbers of calls is not the same figure.
     number, batches = (min(int(plan[key]) for plan in plans.values()) for key in ("number", "batches"))
     slices = {name: _Slices([], []) for name in SIDES}
@@ -184,7 +146,7 @@ def _measure(pair: Pair, workers: dict[str, Worker], order: tuple[str, ...], set
     base_wall_ns, head_wall_ns = (min(slices[name].wall_ns) for name in SIDES)
     blind = [name for name, least_ns in (("base", base_ns), ("head", head_ns)) if least_ns <= 0]
     if blind:
-        raise WorkerError("both" if len(blind) == 2 else blind[0], "it used less CPU time than the clock can see")
+        raise WorkerError(who(blind), "it used less CPU time than the clock can see")
     for worker in workers.values():
         worker.ask("stop")
     return msgspec.structs.replace(
@@ -198,20 +160,3 @@ def _measure(pair: Pair, workers: dict[str, Worker], order: tuple[str, ...], set
         slices=len(slices["base"].cpu_ns),
         number=number * batches,
     )
-
-
-def _of_both(question: Callable[[str], Answer]) -> dict[str, Answer]:
-    """Asks both sides before it raises, so that the error says whether one or both cannot answer."""
-    answers: dict[str, Answer] = {}
-    errors: dict[str, str] = {}
-    for name in SIDES:
-        try:
-            answers[name] = question(name)
-        except WorkerError as error:
-            errors[name] = error.sentence
-    if len(errors) == 1:
-        ((name, sentence),) = errors.items()
-        raise WorkerError(name, sentence)
-    if errors:
-        raise WorkerError("both", "; ".join(f"{name}: {sentence}" for name, sentence in errors.items()))
-    return answers

@@ -7,11 +7,15 @@ It is run as a file by the Python of the commit that is measured, where tidegaug
 the standard library, asv_runner (which asv puts into every environment that it makes) and nothing else.
 The end of stdin ends it. The suite never sees the two pipes: its stdin is empty, its stdout is stderr.
 
+`count` and `profile` load `meter.py` and `stacks.py` from beside this file, and put them where the clock stands.
+
 Commands, each answered by `{"error": "Type: message"}` when the suite raises:
 
     calibrate SLICE_NS     {"number": calls in a batch, "batches": batches in a slice of about SLICE_NS}
     run NUMBER BATCHES     {"cpu_ns": CPU a call, "wall_ns": wall a call}, each of the batch with the least
     value                  {"value": what a track_ or peakmem_ benchmark returns}
+    count NUMBER BATCHES   {"calls": how many} when callgrind has dumped the batches, without their calls and with them
+    profile NUMBER BATCHES {"calls": how many}, and their stacks in STACKS_NAME
     stop                   {"stopped": true} after the teardown
 
 What asv promises a suite holds here: `setup` runs again before each timed call, or before each batch where
@@ -23,6 +27,7 @@ loop a slice; the code that a `timeraw_` benchmark returns runs in a process of 
 import functools
 import gc
 import importlib
+import importlib.util
 import inspect
 import itertools
 import json
@@ -45,6 +50,9 @@ BATCHES = 5  # of a slice, where the suite leaves us the choice
 CALIBRATIONS_MAX = 60
 GROWTH_MAX = 10.0
 GROWTH_MIN = 1.1
+# Before what is counted: Python specializes code, and libraries fill their caches, in the first calls.
+WARM_UPS = 2
+STACKS_NAME = "tidegauge-stacks.jsonl"
 
 
 def main() -> int:
@@ -124,6 +132,10 @@ def obey(subject: "Subject", command: "list[str]") -> "dict[str, Any]":
         return {"number": number, "batches": batches}
     if command[0] == "value":
         return {"value": subject.value()}
+    if command[0] in {"count", "profile"}:
+        number, batches = int(command[1]), int(command[2])
+        (subject.count if command[0] == "count" else subject.profile)(number, batches)
+        return {"calls": number * batches}
     subject.benchmark.do_teardown()
     return {"stopped": True}
 
@@ -198,6 +210,33 @@ class Subject:
         """What the benchmark says of itself, through asv's own way of running it."""
         return float(self.benchmark.do_run())
 
+    def count(self, number: int, batches: int) -> None:
+        """Has callgrind count batches of no call, which are what switching on and off costs, and those of the calls."""
+        if self._clock is children_ns:
+            raise NotImplementedError("a timeraw_ benchmark runs in a process of its own, which is not counted")
+        meter = load("meter").Meter()
+        for _ in range(WARM_UPS):
+            self.run(number, batches)
+        clock, self._clock = self._clock, meter.toggle
+        self.run(0, batches)
+        meter.start()
+        meter.zero()
+        for calls in (0, number):
+            self.run(calls, batches)
+            meter.dump()
+        meter.stop()
+        self._clock = clock
+
+    def profile(self, number: int, batches: int) -> None:
+        """Leaves the stacks of as many batches in a file: they can be longer than an answer may be."""
+        for _ in range(WARM_UPS):
+            self.run(number, batches)
+        stacks = load("stacks").Stacks()
+        clock, self._clock = self._clock, stacks.toggle
+        self.run(number, batches)
+        self._clock = clock
+        Path(STACKS_NAME).write_text("".join(json.dumps(row) + "\n" for row in stacks.rows()))
+
     def _batch(self, number: int) -> "tuple[int, int]":
         if self._is_async:
             asyncio = importlib.import_module("asyncio")
@@ -217,6 +256,16 @@ class Subject:
         for _ in calls:
             await call()
         return clock() - cpu_from, time.perf_counter_ns() - wall_from
+
+
+def load(name: str) -> "Any":
+    """A module that lies beside this file, without its folder on the path."""
+    spec = importlib.util.spec_from_file_location(f"_tidegauge_{name}", Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def spin(cpu_ns: float) -> int:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from tidegauge.cli.options import AsJson, Seed, interrupted, say, show_run, terminable
+from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
 from tidegauge.records import RunWriter
 from tidegauge.report.terminal import words
@@ -22,6 +23,7 @@ Select = Annotated[
 MaxSeconds = Annotated[float, typer.Option(min=1.0, max=3600.0, help="Time for one benchmark.")]
 Delta = Annotated[float, typer.Option(min=0.001, max=1.0, help="The slowdown that must not pass, as a fraction.")]
 Python = Annotated[str, typer.Option(metavar="same", help="Measure in this Python instead of asv's environments.")]
+Tiers = Annotated[str, typer.Option("--tier", metavar="TIERS", help="What judges: cpu, instructions, or both.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the pairs that an interrupted run left.")]
 
 
@@ -33,6 +35,7 @@ def bench(
     max_seconds: MaxSeconds = 10.0,
     delta: Delta = 0.03,
     python: Python = "",
+    tier: Tiers = "cpu,instructions",
     resume: Resume = False,
     seed: Seed = 1,
     json: AsJson = False,
@@ -40,13 +43,18 @@ def bench(
     """Compare two commits of any repository with an asv.conf.json, benchmark by benchmark.
 
     Each benchmark runs in pairs of fresh processes, one a commit, in turn on one core; the pair is the unit of the
-    test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %.
+    test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %. Where valgrind is here,
+    the instructions of a call are counted too; a rise of more than 0.5 % is a fail.
 
     Example: tidegauge bench main --bench time_tick
     """
-    from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.lane import TIERS, BenchSettings, Lane  # noqa: PLC0415
     from tidegauge.bench.plan import Plan  # noqa: PLC0415
 
+    tiers = tuple(filter(None, (name.strip() for name in tier.split(","))))
+    if not tiers or not set(tiers) <= set(TIERS):
+        raise TidegaugeError(f"--tier {tier} is not of {', '.join(TIERS)}", "For example: --tier cpu.")
     root = Path.cwd()
     settings = BenchSettings(
         base=base,
@@ -54,6 +62,8 @@ def bench(
         select=tuple(select),
         python=python or None,
         plan=Plan(delta=delta, seconds_max=max_seconds),
+        count=CountSettings(run_s_max=max_seconds),
+        tiers=tiers,
         resume=resume,
     )
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -68,7 +78,14 @@ def bench(
         subject=msgspec.structs.replace(subject, base_commit=base),
         machine=read_machine(),
         seed=seed,
-        config={"base": base, "head": head, "select": select, "max_seconds": max_seconds, "delta": delta},
+        config={
+            "base": base,
+            "head": head,
+            "select": select,
+            "max_seconds": max_seconds,
+            "delta": delta,
+            "tiers": tiers,
+        },
     )
     say(f"tidegauge bench, run {writer.id}")
     with writer, terminable(), tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:
