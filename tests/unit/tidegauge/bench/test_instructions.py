@@ -1,0 +1,134 @@
+"""What counts allow to be said, alone and beside CPU time."""
+
+import pytest
+
+from tidegauge.bench.decide import Judgement, Outcome
+from tidegauge.bench.findings import Measured, count_finding, cpu_finding
+from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, compared, judge
+from tidegauge.bench.model import Benchmark
+from tidegauge.bench.selfproof import Proof
+from tidegauge.bench.why import Gain, Why
+from tidegauge.verdicts import Verdict
+
+SETTINGS = CountSettings()
+BENCHMARK = Benchmark(
+    name="bench.time_it",
+    asv_name="bench.time_it",
+    param_index=None,
+    params=(),
+    axes=(),
+    kind="time",
+    unit="seconds",
+    timeout_s=30,
+    number=0,
+    version="1",
+    setup_cache_key=None,
+    setup_cache_timeout_s=30,
+    is_new=False,
+)
+PROOF = Proof(ok=True, reason="it sees", false_alarm=False, seen=True)
+
+
+def counted(base: tuple[float, ...], head: tuple[float, ...]) -> Count:
+    return Count(benchmark="bench.time_it", number=10, batches=5, base=base, head=head)
+
+
+def slower_by_cpu(change: float) -> Judgement:
+    return Judgement(outcome=Outcome.SLOWER, reason=f"{change:+.2%} CPU time", pairs=8, estimate=1 + change)
+
+
+@pytest.mark.parametrize(
+    ("head", "outcome", "verdict"),
+    [
+        (1_000_000, Outcome.NOT_SLOWER, Verdict.PASS),
+        (1_004_900, Outcome.NOT_SLOWER, Verdict.PASS),
+        (1_005_100, Outcome.SLOWER, Verdict.FAIL),
+        (995_100, Outcome.NOT_SLOWER, Verdict.PASS),
+        (994_900, Outcome.FASTER, Verdict.PASS),
+    ],
+)
+def test_half_a_per_cent_decides(head: float, outcome: Outcome, verdict: Verdict) -> None:
+    """A rise beyond the threshold is a fail; anything else is a pass, and says which."""
+    count = counted((1_000_000, 1_000_001), (head, head + 1))
+    judgement = judge(count, SETTINGS)
+    assert judgement.outcome is outcome
+    assert judgement.low is not None
+    assert judgement.ratio is not None
+    assert judgement.high is not None
+    assert judgement.low <= judgement.ratio <= judgement.high
+    finding = count_finding(Measured(BENCHMARK, count=count, count_judgement=judgement), SETTINGS)
+    assert finding is not None
+    assert (finding.name, finding.verdict) == ("bench/bench.time_it/instructions_ratio", verdict)
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_runs_that_do_not_agree_are_undecided_and_name_their_side(side: str) -> None:
+    """Two runs of one side 0.02 % apart are not one number, whatever the other side says."""
+    steady, unsteady = (1_000_000.0, 1_000_000.0), (1_050_000.0, 1_050_210.0)
+    count = counted(unsteady, steady) if side == "base" else counted(steady, unsteady)
+    judgement = judge(count, SETTINGS)
+    assert judgement.outcome is Outcome.UNDECIDED
+    assert f"2 runs of {side} differ by 0.020%" in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("count", "verdict", "reason"),
+    [
+        (Count(benchmark="b", error_side="head", error="ValueError: x"), Verdict.FAIL, "it failed on head: ValueError"),
+        (Count(benchmark="b", skipped="both"), Verdict.NOT_MEASURED, "both skips it"),
+        (Count(benchmark="b", unfit="it does not fit"), Verdict.NOT_MEASURED, "it does not fit"),
+        (counted((0.0, 0.0), (1.0, 1.0)), Verdict.NOT_MEASURED, "no instruction was counted on base"),
+    ],
+)
+def test_what_was_not_counted_is_never_a_pass(count: Count, verdict: Verdict, reason: str) -> None:
+    """A suite that fails is a fail; what callgrind cannot count is not measured, with its reason."""
+    judgement = judge(count, SETTINGS)
+    assert judgement.outcome is Outcome.NOT_MEASURED
+    finding = count_finding(Measured(BENCHMARK, count=count, count_judgement=judgement), SETTINGS)
+    assert finding is not None
+    assert (finding.verdict, finding.value) == (verdict, None)
+    assert finding.reason.startswith(reason)
+
+
+def test_slower_with_flat_instructions_is_memory_bound() -> None:
+    """A list walked shuffled instead of in order, as it was measured: +32 % CPU time, the same instructions."""
+    count = counted((2_101_044.0, 2_101_044.0), (2_101_046.0, 2_101_046.0))
+    each = Measured(BENCHMARK, judgement=slower_by_cpu(0.32), count=count, count_judgement=judge(count, SETTINGS))
+    finding = cpu_finding(each, {"bench.time_it": Verdict.FAIL}, PROOF, 0.03)
+    assert finding.reason.startswith("+32.00% CPU time; memory-bound: +0.00% instructions")
+    counts = count_finding(each, SETTINGS)
+    assert counts is not None
+    assert counts.verdict is Verdict.PASS
+
+
+def test_slower_by_both_is_not_memory_bound() -> None:
+    """Where the instructions rose with the time, they explain it."""
+    counts = judge(counted((1e6, 1e6), (1.3e6, 1.3e6)), SETTINGS)
+    assert compared(slower_by_cpu(0.32), counts) == ("", "")
+
+
+def test_more_instructions_at_the_same_time_are_a_fail_that_says_so() -> None:
+    """By instructions alone it is slower; the sentence says what CPU time said."""
+    cpu = Judgement(outcome=Outcome.NOT_SLOWER, reason="flat", pairs=8, estimate=1.001)
+    of_cpu, of_counts = compared(cpu, judge(counted((1e6, 1e6), (1.02e6, 1.02e6)), SETTINGS))
+    assert (of_cpu, of_counts) == ("", "; by CPU time it is not slower (+0.10%)")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNDECIDED, Outcome.NOT_MEASURED])
+def test_counts_that_decide_nothing_label_nothing(outcome: Outcome) -> None:
+    """Memory-bound is said of instructions that are flat for sure."""
+    counts = CountJudgement(outcome=outcome, reason="", ratio=1.0 if outcome is Outcome.UNDECIDED else None)
+    assert compared(slower_by_cpu(0.3), counts) == ("", "")
+    assert compared(slower_by_cpu(0.3), None) == ("", "")
+
+
+def test_what_is_slower_says_where() -> None:
+    """The greatest gain ends the sentence, and the table stands in the evidence."""
+    count = counted((1e6, 1e6), (1.1e6, 1.1e6))
+    gain = Gain(function="toy.work", base=900.0, head=1_000.0, share=0.1, base_calls=1, head_calls=2)
+    each = Measured(BENCHMARK, count=count, count_judgement=judge(count, SETTINGS), why=Why(cpu_ns=(gain,)))
+    assert each.is_slower
+    finding = count_finding(each, SETTINGS)
+    assert finding is not None
+    assert finding.reason.endswith("; the greatest gain of CPU time is in toy.work (+10.0%)")
+    assert finding.evidence["why"]["cpu_ns"][0]["head_calls"] == 2
