@@ -50,9 +50,19 @@ def worker_of(
     slowdown: float = 0.0,
     below: Sequence[str] = (),
     timeout_s: float | None = None,
+    layout: int = 0,
 ) -> Iterator[Worker]:
-    """A worker for as long as the block lasts; its time limit is the suite's own unless another is given."""
-    job = {"benchmark_dir": str(side.benchmark_dir), "id": benchmark.id, "core": core, "slowdown": slowdown}
+    """A worker for as long as the block lasts; its time limit is the suite's own unless another is given.
+
+    Another `layout` puts the same objects at other addresses.
+    """
+    job = {
+        "benchmark_dir": str(side.benchmark_dir),
+        "id": benchmark.id,
+        "core": core,
+        "slowdown": slowdown,
+        "layout": layout,
+    }
     env = side.env | {"PYTHONHASHSEED": str(hash_seed)}
     limit_s = benchmark.timeout_s if timeout_s is None else timeout_s
     worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=limit_s, below=below)

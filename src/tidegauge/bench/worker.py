@@ -7,14 +7,12 @@ It is run as a file by the Python of the commit that is measured, where tidegaug
 the standard library, asv_runner (which asv puts into every environment that it makes) and nothing else.
 The end of stdin ends it. The suite never sees the two pipes: its stdin is empty, its stdout is stderr.
 
-`count` and `profile` load `meter.py` and `stacks.py` from beside this file, and put them where the clock stands.
-
 Commands, each answered by `{"error": "Type: message"}` when the suite raises:
 
     calibrate SLICE_NS     {"number": calls in a batch, "batches": batches in a slice of about SLICE_NS}
     run NUMBER BATCHES     {"cpu_ns": CPU a call, "wall_ns": wall a call}, each of the batch with the least
     value                  {"value": what a track_ or peakmem_ benchmark returns}
-    count NUMBER BATCHES   {"calls": how many} when callgrind has dumped the batches, without their calls and with them
+    count NUMBER BATCHES   {"calls": how many}; callgrind has dumped the batches, without their calls and with them
     profile NUMBER BATCHES {"calls": how many}, and their stacks in STACKS_NAME
     stop                   {"stopped": true} after the teardown
 
@@ -50,8 +48,9 @@ BATCHES = 5  # of a slice, where the suite leaves us the choice
 CALIBRATIONS_MAX = 60
 GROWTH_MAX = 10.0
 GROWTH_MIN = 1.1
-# Before what is counted: Python specializes code, and libraries fill their caches, in the first calls.
-WARM_UPS = 2
+WARM_UPS = 2  # before what is counted: Python specializes code, and libraries fill caches, in the first calls
+# Small objects in the way of all that come after them: where those lie decides how often their hashes collide.
+SIZES, SHIFT = range(0, 480, 16), 7
 STACKS_NAME = "tidegauge-stacks.jsonl"
 
 
@@ -64,8 +63,10 @@ def main() -> int:
     line = commands.readline()
     if not line:
         return 0
+    job = json.loads(line)
+    job["shifted"] = [bytes(size) for size in SIZES for _ in range(job.get("layout", 0) * SHIFT)]
     try:
-        subject = prepare(json.loads(line))
+        subject = prepare(job)
     except BaseException as error:  # noqa: BLE001 - whatever a suite raises, the other end must hear of it
         reply(replies, {"error": describe(error)})
         return 1

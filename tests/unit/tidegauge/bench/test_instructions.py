@@ -61,14 +61,25 @@ def test_half_a_per_cent_decides(head: float, outcome: Outcome, verdict: Verdict
     assert (finding.name, finding.verdict) == ("bench/bench.time_it/instructions_ratio", verdict)
 
 
-@pytest.mark.parametrize("side", ["base", "head"])
-def test_runs_that_do_not_agree_are_undecided_and_name_their_side(side: str) -> None:
-    """Two runs of one side 0.02 % apart are not one number, whatever the other side says."""
-    steady, unsteady = (1_000_000.0, 1_000_000.0), (1_050_000.0, 1_050_210.0)
-    count = counted(unsteady, steady) if side == "base" else counted(steady, unsteady)
-    judgement = judge(count, SETTINGS)
+@pytest.mark.parametrize(
+    ("side", "base", "head"),
+    [("base", (1e6, 1.008e6), (1.008e6, 1.008e6)), ("head", (1e6, 1e6), (1.004e6, 1.0121e6))],
+)
+def test_runs_that_reach_across_the_threshold_are_undecided(
+    side: str, base: tuple[float, ...], head: tuple[float, ...]
+) -> None:
+    """Where the runs could mean either, the reason names the side that scatters and what could have been seen."""
+    judgement = judge(counted(base, head), SETTINGS)
     assert judgement.outcome is Outcome.UNDECIDED
-    assert f"2 runs of {side} differ by 0.020%" in judgement.reason
+    assert f"2 runs of {side} differ by 0.8" in judgement.reason
+    assert "a rise of 1.3% could have been seen" in judgement.reason
+
+
+def test_runs_that_scatter_on_one_side_of_the_threshold_decide() -> None:
+    """What is said holds for the least favourable two of the runs."""
+    assert judge(counted((1e6, 1.002e6), (1.02e6, 1.022e6)), SETTINGS).outcome is Outcome.SLOWER
+    assert judge(counted((1e6, 1.002e6), (1e6, 1.003e6)), SETTINGS).outcome is Outcome.NOT_SLOWER
+    assert judge(counted((1e6, 1.002e6), (0.98e6, 0.982e6)), SETTINGS).outcome is Outcome.FASTER
 
 
 @pytest.mark.parametrize(
