@@ -137,11 +137,21 @@ def _cpu_model() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+def waited_us() -> int | None:
+    """For how long, since the machine started, some process waited for a core; None where the kernel does not say."""
+    total = _pressure("total")
+    return None if total is None else int(total)
+
+
 def _cpu_pressure() -> float | None:
-    """The share of the last 10 s in which something waited for a core; None where the kernel does not say."""
+    """The share of the last 10 s in which something waited for a core."""
+    return _pressure("avg10")
+
+
+def _pressure(field: str) -> float | None:
     try:
         fields = PRESSURE.read_text().split()
-        return float(next(field for field in fields if field.startswith("avg10=")).removeprefix("avg10="))
+        return float(next(each for each in fields if each.startswith(f"{field}=")).removeprefix(f"{field}="))
     except (OSError, ValueError, StopIteration):
         return None
 

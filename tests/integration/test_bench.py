@@ -17,9 +17,10 @@ import pytest
 from tidegauge.bench.build import BuildError, build, check_out, find_repository, resolve, snapshot
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side, Suite, SuiteConfig
-from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair, read_value
+from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair
 from tidegauge.bench.store import keep_in_asv
 from tidegauge.bench.suite import SuiteError, discover, read_config
+from tidegauge.bench.values import read_value
 from tidegauge.errors import TidegaugeError
 
 QUICK = PairSettings(slice_ms=5, slices=6, measure_s_max=0.5)
@@ -259,7 +260,7 @@ def test_setup_cache_is_made_once_a_side(repository: Repository, scratch: Path) 
     cached, track = pick(suite, "bench_tiny.Cached.time_cached"), pick(suite, "bench_tiny.Cached.track_made")
     for index in range(2):
         run_pair(cached, base, head, index=index, scratch=scratch)
-    assert read_value(track, head, layout=Layout(0, 0, 0), scratch=scratch) == 1
+    assert read_value(track, head, "head", layout=Layout(0, 0, 0), scratch=scratch) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +46,7 @@ def repository(folder: Path) -> Path:
     return folder
 
 
-def bench(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+def bench(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-m", "tidegauge", "bench", "main", "--python", "same", "--json", *arguments],
         cwd=folder,
@@ -52,6 +54,7 @@ def bench(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
         text=True,
         timeout=280,
         check=False,
+        env={**os.environ, **(env or {})},
     )
     findings = {each["name"]: each for each in json.loads(done.stdout)["findings"]} if done.stdout else {}
     return done.returncode, findings
@@ -77,6 +80,48 @@ def test_a_benchmark_that_breaks_is_a_fail_with_its_error_and_never_faster(tmp_p
     assert status == 1
     broken = findings["bench/bench_toy.time_fine/cpu_ratio"]
     assert (broken["verdict"], broken["reason"]) == ("fail", "it failed on head: ValueError: boom")
+
+
+@pytest.mark.parametrize(("n", "change", "verdict"), [(3000, 0.0, "pass"), (3015, 0.005, ""), (3030, 0.01, "fail")])
+def test_planted_instructions_are_read_back(tmp_path: Path, n: int, change: float, verdict: str) -> None:
+    """By instructions alone +0.5 % and +1 % are read to a tenth of a per cent, and identical code is silent."""
+    folder = repository(tmp_path)
+    (folder / "src" / "toy.py").write_text(CODE.format(n=n, fine="return 1"))
+    status, findings = bench(folder, "-b", "time_work", "--tier", "instructions", "--max-seconds", "30")
+    (finding,) = findings.values()
+    assert finding["name"] == "bench/bench_toy.time_work/instructions_ratio"
+    assert finding["value"] == pytest.approx(1 + change, abs=0.001), finding
+    if verdict:
+        assert (status, finding["verdict"]) == (int(verdict == "fail"), verdict)
+    if verdict == "fail":
+        why = finding["evidence"]["why"]
+        assert "toy.work.<locals>.<genexpr>" in Path(folder, why["folded"]).read_text()
+        assert why["instructions"][0]["share"] > 0.001
+
+
+def test_what_valgrind_cannot_run_is_not_measured_and_named(tmp_path: Path) -> None:
+    """An illegal instruction below valgrind is no fail of the code; without valgrind the tier says so once."""
+    folder = repository(tmp_path)
+    dies = "import os; 'callgrind' in open('/proc/self/maps').read() and os.kill(os.getpid(), 4)"
+    (folder / "src" / "toy.py").write_text(CODE.format(n=3000, fine=dies))
+    arguments = ("-b", "time_fine", "--tier", "instructions", "--max-seconds", "30")
+    status, findings = bench(folder, *arguments)
+    assert status == 4
+    (finding,) = findings.values()
+    assert finding["reason"] == "on head it died of an illegal instruction, below valgrind only"
+    tools = tmp_path.with_name("tools")
+    tools.mkdir()
+    (tools / "git").symlink_to(shutil.which("git") or "")
+    status, findings = bench(folder, *arguments, env={"PATH": str(tools)})
+    assert status == 4
+    (finding,) = findings.values()
+    assert finding["name"] == "bench/instructions/valgrind"
+    assert finding["reason"].startswith("valgrind is not here")
+
+
+def test_a_tier_that_does_not_exist_is_exit_2(tmp_path: Path) -> None:
+    """A misspelt tier is wrong use, not a run without it."""
+    assert bench(repository(tmp_path), "--tier", "cpu,instruction") == (2, {})
 
 
 def test_a_commit_that_does_not_exist_is_one_line_and_exit_2(tmp_path: Path) -> None:

@@ -14,13 +14,15 @@ Equal content makes an equal commit, so that asv need not build it again.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tidegauge.bench.layout import share_libraries
 from tidegauge.bench.model import Side, SuiteConfig
 from tidegauge.bench.suite import SuiteError, open_environment
 from tidegauge.errors import TidegaugeError
@@ -99,6 +101,21 @@ def check_out(repository: Path, commit: str, folder: Path) -> Path:
     return tree
 
 
+@contextlib.contextmanager
+def only_one(config: SuiteConfig) -> Iterator[None]:
+    """Nobody else builds or measures in these environments meanwhile: two runs would take each other's commits away."""
+    folder = config.environments / "tidegauge"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TidegaugeError(
+                f"Another run measures in {folder}", "Wait for its end, or give this one an env_dir of its own."
+            ) from error
+        yield
+
+
 def build(config: SuiteConfig, base: str, head: str | None, *, python: str | None = None) -> tuple[Side, Side]:
     """Builds `base` and `head`, names of commits; no head is the working tree, `python` an existing Python ("same")."""
     commits = {
@@ -115,6 +132,8 @@ def build(config: SuiteConfig, base: str, head: str | None, *, python: str | Non
     sides = [
         _side(config, name, commits[name], tree=trees[name], suite=suite, python=python) for name in ("base", "head")
     ]
+    if not python:
+        share_libraries(*(config.environments / "tidegauge" / side.name for side in sides))
     return sides[0], sides[1]
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,28 +56,28 @@ class Worker:
     """A running worker. `close` must be called; if we die first, its guard notices."""
 
     def __init__(
-        self, side: str, python: str, job: WorkerJob, *, env: Mapping[str, str], cwd: Path, timeout_s: float
+        self,
+        side: str,
+        python: str,
+        job: WorkerJob,
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        timeout_s: float,
+        below: Sequence[str] = (),
     ) -> None:
+        """`below` is a command that runs the Python below itself, as valgrind does."""
         self._side = side
         self._timeout_s = timeout_s
         self._unread = b""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         control, self._control = os.pipe()
         self._status, status = os.pipe()
+        pipes = (str(control), str(status), str(GRACE_S))
         try:
             with layout.held_still():
                 self._guard = subprocess.Popen(  # noqa: S603 - to run what the user configured is the purpose
-                    [
-                        sys.executable,
-                        "-I",
-                        "-S",
-                        guard.__file__,
-                        str(control),
-                        str(status),
-                        str(GRACE_S),
-                        python,
-                        WORKER,
-                    ],
+                    [sys.executable, "-I", "-S", guard.__file__, *pipes, *below, python, WORKER],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._said,
@@ -100,7 +100,15 @@ class Worker:
 
     def ask(self, command: str, *arguments: int) -> dict[str, Any]:
         """One command and its answer."""
+        self.tell(command, *arguments)
+        return self.hear(command)
+
+    def tell(self, command: str, *arguments: int) -> None:
+        """One command: what follows is done while others are told theirs."""
         self._send(" ".join((command, *map(str, arguments))).encode() + b"\n")
+
+    def hear(self, command: str) -> dict[str, Any]:
+        """The answer to what it was told."""
         return self._receive(f"to {command}", self._timeout_s)
 
     def hang_up(self) -> None:

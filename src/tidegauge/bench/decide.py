@@ -31,7 +31,7 @@ from statistics import NormalDist
 import msgspec
 
 from tidegauge.bench.plan import PAIRS_MAX, Plan
-from tidegauge.verdicts import Verdict, worst
+from tidegauge.verdicts import Verdict
 
 # "Could have been seen" and "would decide" mean: in 95 of 100 such comparisons.
 POWER = 0.95
@@ -169,11 +169,6 @@ def verdicts(judgements: Mapping[str, Judgement], plan: Plan) -> dict[str, Verdi
     }
 
 
-def overall(judgements: Mapping[str, Judgement], plan: Plan) -> Verdict:
-    """The run's verdict, whose `exit_status` the command exits with."""
-    return worst(verdicts(judgements, plan).values())
-
-
 def _averages(values: Sequence[float]) -> list[float]:
     """Every average of two values and every value itself, ascending."""
     return sorted((first + second) / 2 for at, first in enumerate(values) for second in values[at:])
@@ -245,11 +240,13 @@ def _reason(outcome: Outcome, estimate: float, detectable: float | None, wanted:
     change = f"{math.expm1(estimate):+.2%}"
     match outcome:
         case Outcome.SLOWER:
-            return f"{change} CPU time, more than {plan.effect_min:.1%} slower for sure"
+            return f"{change} {plan.clock}, more than {plan.effect_min:.1%} slower for sure"
         case Outcome.FASTER:
-            return f"{change} CPU time, more than {plan.effect_min:.1%} faster for sure"
+            return f"{change} {plan.clock}, more than {plan.effect_min:.1%} faster for sure"
         case Outcome.NOT_SLOWER:
-            return f"{change} CPU time, not slower than {plan.delta:.1%} at {plan.confidence:.0%} confidence"
+            return f"{change} {plan.clock}, not slower than {plan.delta:.1%} at {plan.confidence:.0%} confidence"
         case _:
             seen = "no slowdown" if detectable is None else f"a slowdown of {detectable:.1%}"
-            return f"{change} CPU time, undecided: {seen} could have been seen; about {wanted} pairs more would decide"
+            return (
+                f"{change} {plan.clock}, undecided: {seen} could have been seen; about {wanted} pairs more would decide"
+            )

@@ -13,27 +13,22 @@ Each worker lives under `tidegauge.guard`, which ends it and all that it started
 """
 
 import contextlib
-import hashlib
 import math
 import os
 import random
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from tidegauge.bench.client import Worker, WorkerError, WorkerJob
+from tidegauge.bench.client import Worker, WorkerError
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side
-from tidegauge.bench.suite import SuiteError, make_setup_cache
-
-Answer = TypeVar("Answer")
-
-SIDES = ("base", "head")
+from tidegauge.bench.sides import SIDES, folder_of, of_both, who, worker_of
+from tidegauge.machine import waited_us
 
 
 class PairSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +57,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     slices: int = 0
     number: int = 0
     load: float = 0.0
+    pressure: float | None = None  # the share of its time in which some process of the machine waited for a core
     seconds: float = 0.0
     first: str = "base"
     error_side: str = ""
@@ -127,7 +123,7 @@ class StartedPair:
         with self._stack:
             if not self._pair.error:
                 try:
-                    ready = _of_both(lambda name: self._workers[name].wait_until_ready())
+                    ready = of_both(lambda name: self._workers[name].wait_until_ready())
                     meanwhile()
                     self._pair = self._measured(ready)
                 except WorkerError as error:
@@ -140,91 +136,31 @@ class StartedPair:
 
     def _start(self, job: PairJob, bench: Bench, layout: Layout) -> None:
         def start(name: str) -> Worker:
-            folder = self._stack.enter_context(_folder(job.benchmark, job.side(name), name, bench.scratch))
+            folder = self._stack.enter_context(folder_of(job.benchmark, job.side(name), name, bench.scratch))
             side, slowdown = job.side(name), job.slowdown(name)
-            worker = _worker(job.benchmark, side, name, folder, layout, core=bench.core, slowdown=slowdown)
+            worker = worker_of(job.benchmark, side, name, folder, layout, core=bench.core, slowdown=slowdown)
             return self._stack.enter_context(worker)
 
-        self._workers = _of_both(start)
+        self._workers = of_both(start)
         for worker in self._workers.values():
             self._stack.callback(worker.hang_up)  # both, before either is waited for
 
     def _measured(self, ready: dict[str, dict[str, Any]]) -> Pair:
         skipped = [name for name in SIDES if ready[name]["skipped"]]
         if skipped:
-            return msgspec.structs.replace(self._pair, skipped="both" if len(skipped) == 2 else skipped[0])
+            return msgspec.structs.replace(self._pair, skipped=who(skipped))
         return _measure(self._pair, self._workers, self._order, self._settings)
 
     def _fail(self, error: WorkerError) -> None:
         self._pair = msgspec.structs.replace(self._pair, error_side=error.side, error=error.sentence)
 
 
-def read_value(benchmark: Benchmark, side: Side, *, layout: Layout, scratch: Path) -> float:
-    """What a `track_` or `peakmem_` benchmark returns on a side, in a fresh process; NaN where it is skipped."""
-    with (
-        _folder(benchmark, side, side.name, scratch) as folder,
-        _worker(benchmark, side, side.name, folder, layout) as worker,
-    ):
-        if worker.wait_until_ready()["skipped"]:
-            return math.nan
-        return float(worker.ask("value")["value"])
-
-
-@contextlib.contextmanager
-def _folder(benchmark: Benchmark, side: Side, name: str, scratch: Path) -> Iterator[Path]:
-    """A folder of the worker's own, or the one where `setup_cache` left its files, as under asv."""
-    if not benchmark.setup_cache_key:
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as temporary:
-            yield Path(temporary)
-        return
-    key = hashlib.sha256(f"{side.commit} {benchmark.setup_cache_key}".encode()).hexdigest()[:16]
-    folder = scratch / name / key
-    try:
-        make_setup_cache(side, benchmark, folder)
-    except SuiteError as error:
-        raise WorkerError(name, error.sentence) from error
-    yield folder
-
-
-@contextlib.contextmanager
-def _worker(
-    benchmark: Benchmark,
-    side: Side,
-    name: str,
-    folder: Path,
-    layout: Layout,
-    *,
-    core: int | None = None,
-    slowdown: float = 0.0,
-) -> Iterator[Worker]:
-    """A worker for as long as the block lasts."""
-    job = WorkerJob(
-        benchmark_dir=str(side.benchmark_dir),
-        id=benchmark.id,
-        core=core,
-        setup_core=_another_core(core),  # the pair before is still being measured on `core`
-        slowdown=slowdown,
-        litter=layout.litter_seed,
-    )
-    env = side.env | layout.environment
-    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=benchmark.timeout_s)
-    try:
-        yield worker
-    finally:
-        worker.close()
-
-
-def _another_core(core: int | None) -> int | None:
-    others = os.sched_getaffinity(0) - {core} if core is not None else ()
-    return min(others, default=core)
-
-
 def _measure(pair: Pair, workers: dict[str, Worker], order: tuple[str, ...], settings: PairSettings) -> Pair:
-    plans = _of_both(lambda name: workers[name].ask("calibrate", round(settings.slice_ms * 1e6)))
+    plans = of_both(lambda name: workers[name].ask("calibrate", round(settings.slice_ms * 1e6)))
     # Equal on both sides: the least of means over different numbers of calls is not the same figure.
     number, batches = (min(int(plan[key]) for plan in plans.values()) for key in ("number", "batches"))
     slices = {name: _Slices([], []) for name in SIDES}
+    waited_from_us, began_s = waited_us(), time.monotonic()
     deadline_s = time.monotonic() + settings.measure_s_max
     for turn in range(settings.slices):
         if turn >= settings.slices_min and time.monotonic() > deadline_s:
@@ -233,6 +169,8 @@ def _measure(pair: Pair, workers: dict[str, Worker], order: tuple[str, ...], set
             answer = workers[name].ask("run", number, batches)
             slices[name].cpu_ns.append(answer["cpu_ns"])
             slices[name].wall_ns.append(answer["wall_ns"])
+    waited = None if waited_from_us is None else ((waited_us() or 0) - waited_from_us) / 1e6
+    pressure = None if waited is None else waited / max(time.monotonic() - began_s, 1e-6)
     base_ns, head_ns = (min(slices[name].cpu_ns) for name in SIDES)
     base_wall_ns, head_wall_ns = (min(slices[name].wall_ns) for name in SIDES)
     blind = [name for name, least_ns in (("base", base_ns), ("head", head_ns)) if least_ns <= 0]
@@ -248,6 +186,7 @@ def _measure(pair: Pair, workers: dict[str, Worker], order: tuple[str, ...], set
         base_wall_min_ns=base_wall_ns,
         head_wall_min_ns=head_wall_ns,
         wall_log_ratio=_typical_ratio(slices["base"].wall_ns, slices["head"].wall_ns),
+        pressure=pressure,
         slices=len(slices["base"].cpu_ns),
         number=number * batches,
     )
@@ -260,20 +199,3 @@ def _typical_ratio(base_ns: list[float], head_ns: list[float]) -> float:
     some slices too. Where a benchmark misses the caches the least slices of both sides spread by 9 %, this by 3 %.
     """
     return statistics.median(math.log(head / base) for base, head in zip(base_ns, head_ns, strict=True))
-
-
-def _of_both(question: Callable[[str], Answer]) -> dict[str, Answer]:
-    """Asks both sides before it raises, so that the error says whether one or both cannot answer."""
-    answers: dict[str, Answer] = {}
-    errors: dict[str, str] = {}
-    for name in SIDES:
-        try:
-            answers[name] = question(name)
-        except WorkerError as error:
-            errors[name] = error.sentence
-    if len(errors) == 1:
-        ((name, sentence),) = errors.items()
-        raise WorkerError(name, sentence)
-    if errors:
-        raise WorkerError("both", "; ".join(f"{name}: {sentence}" for name, sentence in errors.items()))
-    return answers

@@ -34,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `alpha`: the risk of a false "slower", and of a false "faster", at all looks together, in the whole family.
     `confidence`: of "not slower than `delta`", at all looks together, for each benchmark.
+    `clock` is what sentences call the figure.
     """
 
     alpha: float = 0.01
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pairs_max: int = 128
     seconds_max: float = 10.0
     family: int = 1
+    clock: str = "CPU time"
 
     def __post_init__(self) -> None:
         """A plan comes from options that a person typed."""
@@ -72,6 +74,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def for_suite(self, benchmarks: int) -> Self:
         """The plan by which each of so many benchmarks is judged, so that its "slower" stands."""
         return msgspec.structs.replace(self, family=benchmarks)
+
+    def by_wall_time(self) -> Self:
+        """The same plan, of another clock."""
+        return msgspec.structs.replace(self, clock="wall time")
 
     def share(self, look_index: int) -> float:
         """The part of alpha that may be spent at this look; the parts of all looks sum to one."""

@@ -1,6 +1,7 @@
 """What was measured, kept as it comes: pairs in a file of lines, and minima in asv's own store.
 
     Pair ──PairLog.add──▶ pairs.jsonl, a line a pair ──read_pairs──▶ a run that is resumed
+    Count ──the same──▶ pairs.instructions.jsonl, a line a benchmark ──read_counts──▶ likewise
     pairs ──keep_in_asv──▶ asv's results, for `asv compare` and `asv publish`
 
 asv keeps rounds without their boundaries, so the pairs need a file beside it; its name ends in .jsonl
@@ -13,20 +14,23 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
+from tidegauge.bench.instructions import Count
 from tidegauge.bench.model import Side, Suite, SuiteConfig
 from tidegauge.bench.pair import Pair
 from tidegauge.bench.suite import write_results
 from tidegauge.errors import RunNotReadable, RunNotWritten
 
+Line = TypeVar("Line")
+
 PAIRS_BYTES_MAX = 1024 * 1024 * 1024
 
 
 class PairLog:
-    """The pairs of one run, appended one by one."""
+    """The pairs, or the counts, of one run, appended one by one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +41,7 @@ class PairLog:
             raise _not_written(path, error) from error
         os.ftruncate(self._file, _whole_lines(self._file))
 
-    def add(self, pair: Pair) -> None:
+    def add(self, pair: Pair | Count) -> None:
         """One line, in the file when this returns; a power cut may take it, a kill does not."""
         rest = memoryview(msgspec.json.encode(pair) + b"\n")
         try:
@@ -59,12 +63,21 @@ class PairLog:
 
 def read_pairs(path: Path) -> list[Pair]:
     """All whole lines; a torn last one was never added."""
+    return _read(path, Pair)
+
+
+def read_counts(path: Path) -> list[Count]:
+    """Likewise."""
+    return _read(path, Count)
+
+
+def _read(path: Path, kind: type[Line]) -> list[Line]:
     if not path.exists():
         return []
     if path.stat().st_size > PAIRS_BYTES_MAX:
         raise RunNotReadable(f"{path} is longer than {PAIRS_BYTES_MAX} bytes", "Measure again without --resume.")
     *lines, _ = path.read_bytes().split(b"\n")
-    decoder = msgspec.json.Decoder(Pair)
+    decoder = msgspec.json.Decoder(kind)
     try:
         return [decoder.decode(line) for line in lines]
     except msgspec.DecodeError as error:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from tidegauge.cli.options import AsJson, Seed, interrupted, say, show_run, terminable
+from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
 from tidegauge.records import RunWriter
 from tidegauge.report.terminal import words
@@ -22,6 +23,12 @@ Select = Annotated[
 MaxSeconds = Annotated[float, typer.Option(min=1.0, max=3600.0, help="Time for one benchmark.")]
 Delta = Annotated[float, typer.Option(min=0.001, max=1.0, help="The slowdown that must not pass, as a fraction.")]
 Python = Annotated[str, typer.Option(metavar="same", help="Measure in this Python instead of asv's environments.")]
+Tiers = Annotated[
+    str, typer.Option("--tier", metavar="TIERS", help="What judges: cpu, wall, instructions, values; all.")
+]
+SelfProofOnly = Annotated[
+    bool, typer.Option("--self-proof-only", help="Compare nothing: how well can this machine tell a slowdown?")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the pairs that an interrupted run left.")]
 
 
@@ -33,6 +40,8 @@ def bench(
     max_seconds: MaxSeconds = 10.0,
     delta: Delta = 0.03,
     python: Python = "",
+    tier: Tiers = "cpu,wall,instructions,values",
+    self_proof_only: SelfProofOnly = False,
     resume: Resume = False,
     seed: Seed = 1,
     json: AsJson = False,
@@ -40,13 +49,20 @@ def bench(
     """Compare two commits of any repository with an asv.conf.json, benchmark by benchmark.
 
     Each benchmark runs in pairs of fresh processes, one a commit, in turn on one core; the pair is the unit of the
-    test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %.
+    test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %. A benchmark that waits
+    is judged by wall time too, while the machine is quiet. Where valgrind is here, the instructions of a call are
+    counted; a rise of more than 0.5 % is a fail. Peaks of memory and counts are compared as they are.
 
     Example: tidegauge bench main --bench time_tick
     """
-    from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415
+    from tidegauge.bench.lane import TIERS, BenchSettings, Lane  # noqa: PLC0415
     from tidegauge.bench.plan import Plan  # noqa: PLC0415
 
+    tiers = tuple(filter(None, (name.strip() for name in tier.split(","))))
+    if not tiers or not set(tiers) <= set(TIERS):
+        raise TidegaugeError(f"--tier {tier} is not of {', '.join(TIERS)}", "For example: --tier cpu.")
     root = Path.cwd()
     settings = BenchSettings(
         base=base,
@@ -54,6 +70,8 @@ def bench(
         select=tuple(select),
         python=python or None,
         plan=Plan(delta=delta, seconds_max=max_seconds),
+        count=CountSettings(run_s_max=max_seconds),
+        tiers=tiers,
         resume=resume,
     )
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -61,19 +79,27 @@ def bench(
     def show(text: str) -> None:
         progress.print(f"  | {text}", markup=False)
 
-    subject = read_subject(root)
+    subject = msgspec.structs.replace(read_subject(root), base_commit=resolve(find_repository(root), base))
     writer = RunWriter(
         root / "results" / "runs",
         "bench",
-        subject=msgspec.structs.replace(subject, base_commit=base),
+        subject=subject,
         machine=read_machine(),
         seed=seed,
-        config={"base": base, "head": head, "select": select, "max_seconds": max_seconds, "delta": delta},
+        config={
+            "base": base,
+            "head": head,
+            "select": select,
+            "max_seconds": max_seconds,
+            "delta": delta,
+            "tiers": tiers,
+        },
     )
     say(f"tidegauge bench, run {writer.id}")
     with writer, terminable(), tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:
         try:
-            Lane(root, settings, writer, seed=seed, show=show).run(Path(scratch))
+            lane = Lane(root, settings, writer, seed=seed, show=show)
+            (lane.prove if self_proof_only else lane.run)(Path(scratch))
         except KeyboardInterrupt as interrupt:
             return interrupted(writer, interrupt, "go on with --resume")
         run = writer.finish()

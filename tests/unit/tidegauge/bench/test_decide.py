@@ -16,11 +16,10 @@ from tidegauge.bench.decide import (
     holm,
     judge,
     look,
-    overall,
     verdicts,
 )
 from tidegauge.bench.plan import PAIRS_MAX, Plan
-from tidegauge.verdicts import Verdict
+from tidegauge.verdicts import Verdict, worst
 
 PLAN = Plan()
 
@@ -149,7 +148,7 @@ def test_a_pair_that_is_no_number_is_not_measured(value: float, at: int) -> None
     judgement = look(values, PLAN, 0)
     assert judgement.outcome is Outcome.NOT_MEASURED
     assert f"pair {at + 1} " in judgement.reason
-    assert overall({"a": judgement}, PLAN) is Verdict.NOT_MEASURED
+    assert verdicts({"a": judgement}, PLAN) == {"a": Verdict.NOT_MEASURED}
 
 
 @pytest.mark.parametrize(("family", "wanted"), [(40, 8), (1_000, 16)])
@@ -250,7 +249,7 @@ def test_slower_by_the_plan_of_the_suite_always_stands() -> None:
     suite["slow"] = judge(drawn(40, 0.03, 0.01, 128), plan)
     assert suite["slow"].outcome is Outcome.SLOWER
     assert holm(suite, plan) == {"slow"}
-    assert overall(suite, plan).exit_status == 1
+    assert verdicts(suite, plan)["slow"] is Verdict.FAIL
 
 
 @pytest.mark.parametrize(
@@ -267,6 +266,7 @@ def test_slower_by_the_plan_of_the_suite_always_stands() -> None:
 )
 def test_the_run_takes_its_worst_verdict(suite: dict[str, Judgement], verdict: Verdict, exit_status: int) -> None:
     """A slowdown that does not stand in its suite is undecided; only clean answers pass; nothing is not measured."""
-    assert overall(suite, PLAN) is verdict
-    assert overall(suite, PLAN).exit_status == exit_status
-    assert verdicts(suite, PLAN).keys() == suite.keys()
+    found = verdicts(suite, PLAN)
+    assert worst(found.values()) is verdict
+    assert worst(found.values()).exit_status == exit_status
+    assert found.keys() == suite.keys()

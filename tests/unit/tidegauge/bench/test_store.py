@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tidegauge.bench.callgrind import Cost
+from tidegauge.bench.instructions import Count
 from tidegauge.bench.pair import Pair
-from tidegauge.bench.store import PairLog, read_pairs
+from tidegauge.bench.store import PairLog, read_counts, read_pairs
 from tidegauge.errors import RunNotReadable
 
 PAIRS = [Pair(benchmark="bench.time_it", index=index, log_ratio=index / 7) for index in range(3)]
@@ -35,6 +37,15 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path, kept: int) -> None:
     with PairLog(path) as log:
         log.add(PAIRS[2])
     assert read_pairs(path) == [PAIRS[0], PAIRS[2]]
+
+
+def test_counts_are_kept_likewise(tmp_path: Path) -> None:
+    """Counts with their functions come back as they were added."""
+    path = tmp_path / "pairs.instructions.jsonl"
+    counted = Count(benchmark="bench.time_it", base=(1.5, 1.5), head=(2.5, 2.5), base_functions={"lib:f": Cost(3, 4)})
+    with PairLog(path) as log:
+        log.add(counted)
+    assert read_counts(path) == [counted]
 
 
 def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:

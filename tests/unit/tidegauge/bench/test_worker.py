@@ -126,6 +126,22 @@ def test_whatever_is_raised_comes_back_as_text(suite: Path, name: str, error: st
     assert converse(suite, name, "run 1 1")[-1] == {"error": error}
 
 
+def test_a_profile_counts_calls_and_leaves_the_clock_alone(suite: Path) -> None:
+    """As many calls as were asked for, by their stack, in a file; what is timed afterwards is timed as before."""
+    _, profiled, again, ran = converse(suite, "time_computes", "profile 3 2", "profile 3 2", "run 3 2")
+    assert profiled == again == {"calls": 6}
+    assert ran["cpu_ns"] > 0
+    rows = [json.loads(line) for line in (suite.parent / "tidegauge-stacks.jsonl").read_text().splitlines()]
+    calls = {stack: number for stack, number, _ in rows}
+    assert calls["suite.bench.time_computes"] == calls["suite.bench.time_computes;sum"] == 6
+
+
+def test_nothing_is_counted_without_valgrind(suite: Path) -> None:
+    """The instructions that ask callgrind do nothing on a CPU, and the worker says so instead of counting none."""
+    error = {"error": "RuntimeError: this process does not run under valgrind"}
+    assert converse(suite, "time_computes", "count 1 1")[-1] == error
+
+
 def test_a_track_benchmark_says_its_value(suite: Path) -> None:
     """`value` runs a benchmark the way that asv does and passes on what it returns."""
     assert converse(suite, "track_answer", "value")[-1] == {"value": 42}

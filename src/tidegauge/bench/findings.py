@@ -1,0 +1,211 @@
+"""What the lane has measured of one benchmark, and the findings that it becomes: one a tier, side by side.
+
+    Measured ──pair_findings──▶ bench/NAME/cpu_ratio, bench/NAME/wall_ratio
+             └─count_finding──▶ bench/NAME/instructions_ratio
+    Values ──value_finding──▶ bench/NAME/peakmem_ratio, bench/NAME/track_ratio
+    Proof, PowerRow ──▶ bench/self-proof/…
+
+The names are stable: they outlive code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tidegauge.bench.decide import Judgement, Outcome, verdicts
+from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, compared
+from tidegauge.bench.model import Benchmark
+from tidegauge.bench.plan import Plan
+from tidegauge.bench.selfproof import PowerRow, Proof
+from tidegauge.bench.trial import Course, Trial, is_slower
+from tidegauge.bench.values import ValueJudgement, Values
+from tidegauge.bench.why import Why
+from tidegauge.records import Budget, Finding
+from tidegauge.verdicts import Verdict
+
+PROOF_NAME = "bench/self-proof/seen"
+SUBJECT_MAX = 160
+COUNT_VERDICTS = {
+    Outcome.SLOWER: Verdict.FAIL,
+    Outcome.UNDECIDED: Verdict.UNDECIDED,
+    Outcome.NOT_SLOWER: Verdict.PASS,
+    Outcome.FASTER: Verdict.PASS,
+    Outcome.NOT_MEASURED: Verdict.NOT_MEASURED,
+}
+
+
+class Measured(msgspec.Struct):
+    """One benchmark: its pairs and what they say, its counts, and why it is slower."""
+
+    trial: Trial
+    count: Count | None = None
+    count_judgement: CountJudgement | None = None
+    why: Why | None = None
+
+    @property
+    def benchmark(self) -> Benchmark:
+        return self.trial.benchmarks[0]
+
+    @property
+    def is_slower(self) -> bool:
+        """By any tier."""
+        counted = self.count_judgement is not None and self.count_judgement.outcome is Outcome.SLOWER
+        return not self.trial.note and (counted or is_slower(self.trial.cpu) or is_slower(self.trial.wall))
+
+
+def subject_of(name: str) -> str:
+    """A benchmark's name as the middle of a finding's: printable, bounded, without what separates the parts."""
+    plain = "".join(each if each.isprintable() and each != "/" else "|" for each in name).strip()
+    if len(plain) <= SUBJECT_MAX:
+        return plain
+    return f"{plain[: SUBJECT_MAX - 9]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def pair_findings(measured: list[Measured], proof: Proof, plan: Plan, judges_cpu: bool) -> Iterator[Finding]:
+    """What the pairs say of CPU time, and of wall time where a benchmark waits: each clock is a family of its own."""
+    family = plan.for_suite(len(measured))
+    for clock in ("cpu", "wall"):
+        judged = {
+            each.trial.name: course.judgement
+            for each in measured
+            if (course := _course(each, clock)) is not None and course.judgement is not None and not each.trial.note
+        }
+        verdict_of = verdicts(judged, family)
+        for each in measured:
+            if judges_cpu if clock == "cpu" else _course(each, clock) is not None:
+                yield _pair_finding(each, clock, judged.get(each.trial.name), verdict_of, proof, plan.delta)
+
+
+def _course(each: Measured, clock: str) -> Course | None:
+    return each.trial.cpu if clock == "cpu" else each.trial.wall
+
+
+def _pair_finding(  # noqa: PLR0917 - one finding's parts
+    each: Measured, clock: str, judgement: Judgement | None, verdict_of: dict[str, Verdict], proof: Proof, delta: float
+) -> Finding:
+    trial = each.trial
+    name = f"bench/{subject_of(trial.name)}/{clock}_ratio"
+    evidence: dict[str, Any] = {"pairs": len(trial.log_ratios), "seconds": round(trial.seconds, 3)}
+    if clock == "wall":
+        evidence["quiet_pairs"] = len(trial.quiet_log_ratios)
+    if trial.note or judgement is None:
+        failed = bool(trial.pairs and trial.pairs[-1].error)
+        verdict = Verdict.FAIL if failed else Verdict.NOT_MEASURED
+        return Finding(name=name, verdict=verdict, reason=trial.note or "it has no pair", evidence=evidence)
+    verdict, reason = verdict_of[trial.name], judgement.reason
+    if not proof.ok:
+        verdict, reason = Verdict.NOT_MEASURED, f"the machine did not prove itself: {proof.reason}"
+    elif judgement.outcome is Outcome.UNDECIDED:
+        reason = f"{reason}{_what_would_decide(trial, judgement, clock)}"
+    elif judgement.outcome is Outcome.SLOWER:
+        reason = f"{reason}{compared(judgement, each.count_judgement)[0] if clock == 'cpu' else ''}{_clause(each)}"
+        evidence |= _details(each)
+    return Finding(
+        name=name,
+        verdict=verdict,
+        value=judgement.estimate,
+        unit="" if judgement.estimate is None else "x",
+        low=judgement.low,
+        high=judgement.high,
+        budget=Budget(max=1 + delta, unit="x", why="a slowdown beyond it must not pass"),
+        reason=reason,
+        evidence=evidence | {"outcome": judgement.outcome.value, "detectable": judgement.detectable},
+    )
+
+
+def _what_would_decide(trial: Trial, judgement: Judgement, clock: str) -> str:
+    busy = len(trial.log_ratios) - len(trial.quiet_log_ratios)
+    if clock == "wall" and busy:
+        return f"; {busy} of {len(trial.log_ratios)} pairs do not count, because others waited for a core meanwhile"
+    if judgement.pairs_wanted and trial.pairs:
+        return f", in about {judgement.pairs_wanted * trial.seconds / len(trial.pairs):.0f} s (--max-seconds)"
+    return ""
+
+
+def proof_finding(proof: Proof, silent: Trial, slowed: Trial) -> Finding:
+    """Whether anything of the run counts."""
+    seconds = round(silent.seconds + slowed.seconds, 3)
+    evidence = {"false_alarm": proof.false_alarm, "seen": proof.seen, "delta": slowed.slowdown, "seconds": seconds}
+    verdict = Verdict.PASS if proof.ok else Verdict.NOT_MEASURED
+    return Finding(name=PROOF_NAME, verdict=verdict, reason=proof.reason, evidence=evidence)
+
+
+def power_findings(rows: Sequence[PowerRow], trial: Trial) -> Iterator[Finding]:
+    """What this machine sees of each slowdown, and what it sees where there is none."""
+    plan = trial.plan
+    evidence: dict[str, Any] = {"pairs": len(trial.log_ratios), "seconds": round(trial.seconds, 3)}
+    for row in rows:
+        share = row.slower
+        reason = f"a slowdown of {row.effect:.0%} is called one in {share:.1%} of comparisons"
+        name, budget = f"bench/self-proof/seen_at_{row.effect * 100:.0f}_percent", None
+        if not row.effect:
+            share = row.slower + row.faster
+            name, reason = "bench/self-proof/false_alarms", f"identical code is called different in {share:.1%} of them"
+            budget = Budget(max=plan.alpha, unit="share", why="the promised risk")
+        elif row.effect >= plan.delta:
+            budget = Budget(min=0.95, unit="share", why="a slowdown that must not pass must be seen")
+        reason = f"{reason}, after {row.pairs_mean:.0f} pairs; undecided in {row.undecided:.1%}"
+        kept = budget is None or (share <= (budget.max or 1.0) and share >= (budget.min or 0.0))
+        verdict = Verdict.PASS if kept else Verdict.FAIL
+        yield Finding(
+            name=name, verdict=verdict, value=share, unit="share", budget=budget, reason=reason, evidence=evidence
+        )
+
+
+def value_finding(benchmark: Benchmark, values: Values, judgement: ValueJudgement, delta: float) -> Finding:
+    """What a benchmark that times nothing says of itself."""
+    return Finding(
+        name=f"bench/{subject_of(benchmark.name)}/{benchmark.kind}_ratio",
+        verdict=Verdict.FAIL if values.error else COUNT_VERDICTS[judgement.outcome],
+        value=judgement.ratio,
+        unit="" if judgement.ratio is None else "x",
+        low=judgement.low,
+        high=judgement.high,
+        budget=None if judgement.ratio is None else Budget(max=1 + delta, unit="x", why="less is better"),
+        reason=judgement.reason,
+        evidence={"base": values.base, "head": values.head, "unit": benchmark.unit, "seconds": values.seconds},
+    )
+
+
+def count_finding(each: Measured, settings: CountSettings) -> Finding | None:
+    """What the counts say, with what the pairs add to it; None where the run ended before they were made."""
+    judgement, counted = each.count_judgement, each.count
+    if judgement is None or counted is None:
+        return None
+    reason = judgement.reason
+    evidence: dict[str, Any] = {"seconds": counted.seconds, "outcome": judgement.outcome.value}
+    if judgement.ratio is not None:
+        evidence |= {"calls": counted.number * counted.batches, "spread": judgement.spread}
+        evidence |= {"base_instructions": counted.base, "head_instructions": counted.head}
+    if judgement.outcome is Outcome.SLOWER:
+        reason = f"{reason}{compared(each.trial.cpu.judgement, judgement)[1]}{_clause(each)}"
+        evidence |= _details(each)
+    return Finding(
+        name=f"bench/{subject_of(each.trial.name)}/instructions_ratio",
+        verdict=Verdict.FAIL if counted.error else COUNT_VERDICTS[judgement.outcome],
+        value=judgement.ratio,
+        unit="" if judgement.ratio is None else "x",
+        low=judgement.low,
+        high=judgement.high,
+        budget=Budget(max=1 + settings.threshold, unit="x", why="what computes more for the same result is slower"),
+        reason=reason,
+        evidence=evidence,
+    )
+
+
+def not_compared(benchmark: Benchmark) -> Finding:
+    """A benchmark of which the base knows nothing."""
+    reason = "it is new on head: there is nothing to compare it with"
+    return Finding(name=f"bench/{subject_of(benchmark.name)}/new", verdict=Verdict.PASS, reason=reason)
+
+
+def _clause(each: Measured) -> str:
+    return each.why.clause if each.why else ""
+
+
+def _details(each: Measured) -> dict[str, Any]:
+    return {"why": msgspec.to_builtins(each.why)} if each.why else {}

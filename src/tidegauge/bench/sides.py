@@ -1,0 +1,98 @@
+"""Two sides of one benchmark, alike in all but the commit: their folders, their workers, one question to both.
+
+    Benchmark, Side ──folder_of──▶ where it runs ──worker_of──▶ Worker ──of_both──▶ an answer a side, or one error
+
+`pair` times them in turn, `instructions` counts them, `why` profiles them.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from tidegauge.bench.client import Worker, WorkerError, WorkerJob
+from tidegauge.bench.layout import Layout
+from tidegauge.bench.model import Benchmark, Side
+from tidegauge.bench.suite import SuiteError, make_setup_cache
+
+Answer = TypeVar("Answer")
+
+SIDES = ("base", "head")
+
+
+@contextlib.contextmanager
+def folder_of(benchmark: Benchmark, side: Side, name: str, scratch: Path) -> Iterator[Path]:
+    """A folder of the worker's own, or the one where `setup_cache` left its files, as under asv."""
+    if not benchmark.setup_cache_key:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as temporary:
+            yield Path(temporary)
+        return
+    key = hashlib.sha256(f"{side.commit} {benchmark.setup_cache_key}".encode()).hexdigest()[:16]
+    folder = scratch / name / key
+    try:
+        make_setup_cache(side, benchmark, folder)
+    except SuiteError as error:
+        raise WorkerError(name, error.sentence) from error
+    yield folder
+
+
+@contextlib.contextmanager
+def worker_of(
+    benchmark: Benchmark,
+    side: Side,
+    name: str,
+    folder: Path,
+    layout: Layout,
+    *,
+    core: int | None = None,
+    slowdown: float = 0.0,
+    below: Sequence[str] = (),
+    timeout_s: float | None = None,
+) -> Iterator[Worker]:
+    """A worker for as long as the block lasts; its time limit is the suite's own unless another is given."""
+    job = WorkerJob(
+        benchmark_dir=str(side.benchmark_dir),
+        id=benchmark.id,
+        core=core,
+        setup_core=_another_core(core),  # another pair may still be measured on `core`
+        slowdown=slowdown,
+        litter=layout.litter_seed,
+    )
+    env = side.env | layout.environment
+    limit_s = benchmark.timeout_s if timeout_s is None else timeout_s
+    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=limit_s, below=below)
+    try:
+        yield worker
+    finally:
+        worker.close()
+
+
+def _another_core(core: int | None) -> int | None:
+    others = os.sched_getaffinity(0) - {core} if core is not None else ()
+    return min(others, default=core)
+
+
+def who(names: Sequence[str]) -> str:
+    """One side by its name, or "both"."""
+    return "both" if len(names) == len(SIDES) else names[0]
+
+
+def of_both(question: Callable[[str], Answer]) -> dict[str, Answer]:
+    """Asks both sides before it raises, so that the error says whether one or both cannot answer."""
+    answers: dict[str, Answer] = {}
+    errors: dict[str, str] = {}
+    for name in SIDES:
+        try:
+            answers[name] = question(name)
+        except WorkerError as error:
+            errors[name] = error.sentence
+    if len(errors) == 1:
+        ((name, sentence),) = errors.items()
+        raise WorkerError(name, sentence)
+    if errors:
+        raise WorkerError("both", "; ".join(f"{name}: {sentence}" for name, sentence in errors.items()))
+    return answers

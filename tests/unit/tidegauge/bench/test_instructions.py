@@ -1,0 +1,166 @@
+"""What counts allow to be said, alone and beside CPU time."""
+
+from pathlib import Path
+
+import pytest
+
+from tidegauge.bench.decide import Judgement, Outcome
+from tidegauge.bench.findings import Measured, count_finding, pair_findings
+from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, compared, judge
+from tidegauge.bench.model import Benchmark, Side
+from tidegauge.bench.plan import Plan
+from tidegauge.bench.selfproof import Proof
+from tidegauge.bench.trial import Course, Trial
+from tidegauge.bench.why import Gain, Why
+from tidegauge.verdicts import Verdict
+
+SETTINGS = CountSettings()
+BENCHMARK = Benchmark(
+    name="bench.time_it",
+    asv_name="bench.time_it",
+    param_index=None,
+    params=(),
+    axes=(),
+    kind="time",
+    unit="seconds",
+    timeout_s=30,
+    number=0,
+    version="1",
+    setup_cache_key=None,
+    setup_cache_timeout_s=30,
+    is_new=False,
+)
+PROOF = Proof(ok=True, reason="it sees", false_alarm=False, seen=True)
+
+
+def trial(cpu: Judgement | None = None) -> Trial:
+    side = Side(
+        name="base",
+        commit="0" * 40,
+        python="python",
+        benchmark_dir=Path(),
+        own_benchmark_dir=Path(),
+        env={},
+        env_name="existing",
+        python_version="3",
+        requirements={},
+    )
+    return Trial(
+        name=BENCHMARK.name, benchmarks=[BENCHMARK], base=side, head=side, plan=Plan(), cpu=Course(judgement=cpu)
+    )
+
+
+def counted(base: tuple[float, ...], head: tuple[float, ...]) -> Count:
+    return Count(benchmark="bench.time_it", number=10, batches=5, base=base, head=head)
+
+
+def slower_by_cpu(change: float) -> Judgement:
+    return Judgement(outcome=Outcome.SLOWER, reason=f"{change:+.2%} CPU time", pairs=8, estimate=1 + change)
+
+
+@pytest.mark.parametrize(
+    ("head", "outcome", "verdict"),
+    [
+        (1_000_000, Outcome.NOT_SLOWER, Verdict.PASS),
+        (1_004_900, Outcome.NOT_SLOWER, Verdict.PASS),
+        (1_005_100, Outcome.SLOWER, Verdict.FAIL),
+        (995_100, Outcome.NOT_SLOWER, Verdict.PASS),
+        (994_900, Outcome.FASTER, Verdict.PASS),
+    ],
+)
+def test_half_a_per_cent_decides(head: float, outcome: Outcome, verdict: Verdict) -> None:
+    """A rise beyond the threshold is a fail; anything else is a pass, and says which."""
+    count = counted((1_000_000, 1_000_001), (head, head + 1))
+    judgement = judge(count, SETTINGS)
+    assert judgement.outcome is outcome
+    assert judgement.low is not None
+    assert judgement.ratio is not None
+    assert judgement.high is not None
+    assert judgement.low <= judgement.ratio <= judgement.high
+    finding = count_finding(Measured(trial(), count=count, count_judgement=judgement), SETTINGS)
+    assert finding is not None
+    assert (finding.name, finding.verdict) == ("bench/bench.time_it/instructions_ratio", verdict)
+
+
+@pytest.mark.parametrize(
+    ("side", "base", "head"),
+    [("base", (1e6, 1.008e6), (1.008e6, 1.008e6)), ("head", (1e6, 1e6), (1.004e6, 1.0121e6))],
+)
+def test_runs_that_reach_across_the_threshold_are_undecided(
+    side: str, base: tuple[float, ...], head: tuple[float, ...]
+) -> None:
+    """Where the runs could mean either, the reason names the side that scatters and what could have been seen."""
+    judgement = judge(counted(base, head), SETTINGS)
+    assert judgement.outcome is Outcome.UNDECIDED
+    assert f"2 runs of {side} differ by 0.8" in judgement.reason
+    assert "a rise of 1.3% could have been seen" in judgement.reason
+
+
+def test_runs_that_scatter_on_one_side_of_the_threshold_decide() -> None:
+    """What is said holds for the least favourable two of the runs."""
+    assert judge(counted((1e6, 1.002e6), (1.02e6, 1.022e6)), SETTINGS).outcome is Outcome.SLOWER
+    assert judge(counted((1e6, 1.002e6), (1e6, 1.003e6)), SETTINGS).outcome is Outcome.NOT_SLOWER
+    assert judge(counted((1e6, 1.002e6), (0.98e6, 0.982e6)), SETTINGS).outcome is Outcome.FASTER
+
+
+@pytest.mark.parametrize(
+    ("count", "verdict", "reason"),
+    [
+        (Count(benchmark="b", error_side="head", error="ValueError: x"), Verdict.FAIL, "it failed on head: ValueError"),
+        (Count(benchmark="b", skipped="both"), Verdict.NOT_MEASURED, "both skips it"),
+        (Count(benchmark="b", unfit="it does not fit"), Verdict.NOT_MEASURED, "it does not fit"),
+        (counted((0.0, 0.0), (1.0, 1.0)), Verdict.NOT_MEASURED, "no instruction was counted on base"),
+    ],
+)
+def test_what_was_not_counted_is_never_a_pass(count: Count, verdict: Verdict, reason: str) -> None:
+    """A suite that fails is a fail; what callgrind cannot count is not measured, with its reason."""
+    judgement = judge(count, SETTINGS)
+    assert judgement.outcome is Outcome.NOT_MEASURED
+    finding = count_finding(Measured(trial(), count=count, count_judgement=judgement), SETTINGS)
+    assert finding is not None
+    assert (finding.verdict, finding.value) == (verdict, None)
+    assert finding.reason.startswith(reason)
+
+
+def test_slower_with_flat_instructions_is_memory_bound() -> None:
+    """As it was measured where a list of 300 000 floats is summed up shuffled instead of in order."""
+    count = counted((12_002_191.6, 12_002_191.6), (12_002_191.6, 12_002_191.6))
+    each = Measured(trial(slower_by_cpu(0.1922)), count=count, count_judgement=judge(count, SETTINGS))
+    (finding,) = pair_findings([each], PROOF, Plan(), judges_cpu=True)
+    assert finding.reason.startswith("+19.22% CPU time; memory-bound: +0.00% instructions")
+    counts = count_finding(each, SETTINGS)
+    assert counts is not None
+    assert counts.verdict is Verdict.PASS
+
+
+def test_slower_by_both_is_not_memory_bound() -> None:
+    """Where the instructions rose with the time, they explain it."""
+    counts = judge(counted((1e6, 1e6), (1.3e6, 1.3e6)), SETTINGS)
+    assert compared(slower_by_cpu(0.32), counts) == ("", "")
+
+
+def test_more_instructions_at_the_same_time_are_a_fail_that_says_so() -> None:
+    """By instructions alone it is slower; the sentence says what CPU time said."""
+    cpu = Judgement(outcome=Outcome.NOT_SLOWER, reason="flat", pairs=8, estimate=1.001)
+    of_cpu, of_counts = compared(cpu, judge(counted((1e6, 1e6), (1.02e6, 1.02e6)), SETTINGS))
+    assert (of_cpu, of_counts) == ("", "; by CPU time it is not slower (+0.10%)")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNDECIDED, Outcome.NOT_MEASURED])
+def test_counts_that_decide_nothing_label_nothing(outcome: Outcome) -> None:
+    """Memory-bound is said of instructions that are flat for sure."""
+    counts = CountJudgement(outcome=outcome, reason="", ratio=1.0 if outcome is Outcome.UNDECIDED else None)
+    assert compared(slower_by_cpu(0.3), counts) == ("", "")
+    assert compared(slower_by_cpu(0.3), None) == ("", "")
+
+
+def test_what_is_slower_says_where() -> None:
+    """The greatest gain ends the sentence, and the table stands in the evidence."""
+    count = counted((1e6, 1e6), (1.1e6, 1.1e6))
+    gain = Gain(function="toy.work", base=900.0, head=1_000.0, share=0.1, base_calls=1, head_calls=2)
+    each = Measured(trial(), count=count, count_judgement=judge(count, SETTINGS), why=Why(cpu_ns=(gain,)))
+    assert each.is_slower
+    finding = count_finding(each, SETTINGS)
+    assert finding is not None
+    assert finding.reason.endswith("; the greatest gain of CPU time is in toy.work (+10.0%)")
+    assert finding.evidence["why"]["cpu_ns"][0]["head_calls"] == 2
