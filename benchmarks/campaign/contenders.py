@@ -24,8 +24,8 @@ Row = dict[str, Any]
 
 
 def tidegauge(repository: Path, slowdown: float, seed: int) -> list[Row]:
-    """`tidegauge bench` at its defaults; the pairs come as rows too."""
-    command = ["tidegauge", "bench", BASE, branch_of(slowdown), "--seed", str(seed), "--json"]
+    """The CPU tier of `tidegauge bench` at its defaults; the pairs come as rows too."""
+    command = ["tidegauge", "bench", BASE, branch_of(slowdown), "--tier", "cpu", "--seed", str(seed), "--json"]
     findings = {each["name"]: each for each in json.loads(_run(command, repository, (0, 1, 3, 4)))["findings"]}
     rows = []
     for kernel in KERNELS:
