@@ -26,7 +26,7 @@ Row = dict[str, Any]
 def tidegauge(repository: Path, slowdown: float, seed: int) -> list[Row]:
     """The CPU tier of `tidegauge bench` at its defaults; the pairs come as rows too."""
     command = ["tidegauge", "bench", BASE, branch_of(slowdown), "--tier", "cpu", "--seed", str(seed), "--json"]
-    findings = {each["name"]: each for each in json.loads(_run(command, repository, (0, 1, 3, 4)))["findings"]}
+    findings = {each["name"]: each for each in json.loads(_run(command, repository, (0, 1, 3, 4)).stdout)["findings"]}
     rows = []
     for kernel in KERNELS:
         (found,) = (each for name, each in findings.items() if name.endswith(f"time_{kernel}/cpu_ratio"))
@@ -48,7 +48,7 @@ def tidegauge(repository: Path, slowdown: float, seed: int) -> list[Row]:
 
 def asv(repository: Path, slowdown: float, _seed: int) -> list[Row]:
     """`asv continuous` at its defaults: a factor of 1.1."""
-    output = _run(["asv", "continuous", BASE, branch_of(slowdown)], repository, (0, 1))
+    output = _run(["asv", "continuous", BASE, branch_of(slowdown)], repository, (0, 1)).stdout
     marks = {kernel: re.findall(rf"^\|\s*([-+])\s.*time_{kernel}\b", output, re.MULTILINE) for kernel in KERNELS}
     words = {"+": "slower", "-": "faster"}
     return [
@@ -62,8 +62,10 @@ def pytest_benchmark(repository: Path, slowdown: float, _seed: int) -> list[Row]
     common = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kernels.py", storage]
     _run([*common, "--benchmark-save=base"], work_tree(repository, BASE), (0,))
     compare = ["--benchmark-compare", "--benchmark-compare-fail=mean:5%"]
-    output = _run([*common, *compare], work_tree(repository, branch_of(slowdown)), (0, 1))
-    failed = set(re.findall(r"test_(\w+) .*has failed PercentageRegressionCheck", output))
+    done = _run([*common, *compare], work_tree(repository, branch_of(slowdown)), (0, 1))
+    failed = set(re.findall(r"test_(\w+) .*has failed PercentageRegressionCheck", done.stdout + done.stderr))
+    if bool(failed) != bool(done.returncode):
+        raise RuntimeError(f"pytest-benchmark ended with {done.returncode} and named {failed or 'nobody'}")
     return [{"kernel": kernel, "outcome": "slower" if kernel in failed else "not slower"} for kernel in KERNELS]
 
 
@@ -74,8 +76,8 @@ CONTENDERS: dict[str, Callable[[Path, float, int], list[Row]]] = {
 }
 
 
-def _run(command: list[str], folder: Path, statuses: tuple[int, ...]) -> str:
-    """The output of a stock command, found beside this Python."""
+def _run(command: list[str], folder: Path, statuses: tuple[int, ...]) -> subprocess.CompletedProcess[str]:
+    """A stock command, found beside this Python."""
     beside = Path(sys.executable).parent
     environment = MINIMAL | {"PATH": f"{beside}{os.pathsep}{MINIMAL.get('PATH', os.defpath)}"}
     if (folder / "src").is_dir() and "pytest" in command:
@@ -85,4 +87,4 @@ def _run(command: list[str], folder: Path, statuses: tuple[int, ...]) -> str:
     )
     if done.returncode not in statuses:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done.stdout
+    return done
