@@ -38,7 +38,7 @@ _ALL = (
         Line(1, (25, 50, 100, 200, 400)),
         "06c392bcaa9f",
     ),
-    Case("pricing.chain", "options", (100, 1_000, 10_000, 100_000, 1_000_000), LINEAR_BOOKS, "401f0b4dae64"),
+    Case("pricing.chain", "options", (100, 1_000, 10_000, 100_000, 1_000_000), LINEAR_BOOKS, "ac21520fe0d3"),
     Case("pricing.tick", "options", HOUSES, Line(0, (400, 1_600, 6_400, 25_600)), "e3908ddb3c84"),
     Case("pricing.aggregation", "options", HOUSES, Line(1, (400, 1_600, 6_400, 25_600)), "437560b4c1a3"),
     Case("decisions.engine", "views", (10, 100, 1_000, 10_000), LINEAR_THOUSANDS, "175f7ce41c6f"),

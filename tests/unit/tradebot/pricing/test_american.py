@@ -126,7 +126,9 @@ def test_greeks_are_the_differences_of_the_price(  # noqa: PLR0917 - by keyword
 
     scale = 100.0 * math.sqrt(years)
     up, down = (priced(100.0 + h, *base[1:]) for h in (0.02, -0.02))
-    assert float(greeks.delta) == pytest.approx(difference(0, 0.02), abs=1e-5)
+    # Near the boundary the Greeks are completed and the price is not: there its slope is what is less right.
+    near = abs(math.log(critical / 100.0)) < sigma * math.sqrt(years)
+    assert float(greeks.delta) == pytest.approx(difference(0, 0.02), abs=1e-4 if near else 1e-5)
     assert float(greeks.gamma) == pytest.approx(float(up.delta - down.delta) / 0.04, abs=2e-4 / (sigma * scale) + 1e-6)
     assert float(greeks.vega) == pytest.approx(difference(3, 1e-3), abs=1e-3 * scale)
     assert float(greeks.rho) == pytest.approx(difference(4, 5e-4), abs=3e-3 * 100.0 * years)
