@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from tidegauge.bench.build import build, find_repository
+from tidegauge.bench.culprit import Hunt, find_culprits
 from tidegauge.bench.decide import Judgement, Outcome, look, verdicts
 from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings
@@ -49,6 +50,7 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan = Plan()
     pair: PairSettings = PairSettings()
     resume: bool = False
+    bisect_seconds_max: float = 0.0  # for the search of what made a benchmark slower; 0: no search
 
 
 class _Measured(msgspec.Struct):
@@ -103,8 +105,10 @@ class Lane:
             self._show(proof.reason)
             measured = [_Measured(each, pairs=[p for p in before if p.benchmark == each.name]) for each in timed]
             self._rounds(measured, base, head, log, pipeline, plan=settings.plan.for_suite(len(timed)))
-        self._record(measured, settings.plan.for_suite(len(timed)), proof)
+        slower = self._record(measured, settings.plan.for_suite(len(timed)), proof)
         keep_in_asv(self._config, suite, base, head, [pair for each in measured for pair in each.pairs])
+        if settings.bisect_seconds_max and slower:
+            self._search(slower, base, head, bench)
         return proof
 
     def _prove(self, timed: list[Benchmark], base: Side, before: list[Pair], log: PairLog, pipeline: Pipeline) -> Proof:
@@ -180,7 +184,21 @@ class Lane:
             return False
         return each.looks < len(plan.looks_taken())
 
-    def _record(self, measured: list[_Measured], plan: Plan, proof: Proof) -> None:
+    def _search(self, slower: list[tuple[Benchmark, float]], base: Side, head: Side, bench: Bench) -> None:
+        """Last, because it may take long: whatever was found before is kept."""
+        hunt = Hunt(
+            config=self._config,
+            base=base,
+            head=head,
+            python=self._settings.python,
+            plan=self._settings.plan,
+            seconds_max=self._settings.bisect_seconds_max,
+        )
+        for finding in find_culprits(hunt, slower, bench, subject_of=subject_of, show=self._show):
+            self._writer.add(finding)
+
+    def _record(self, measured: list[_Measured], plan: Plan, proof: Proof) -> list[tuple[Benchmark, float]]:
+        """A finding for each; returns those that are slower for sure, with their ratio."""
         for each in measured:
             seen = each.judgement.pairs if each.judgement is not None else -1
             if not each.note and len(each.log_ratios) > seen and each.looks < len(plan.looks):
@@ -191,6 +209,12 @@ class Lane:
         verdict_of = verdicts(judged, plan)
         for each in measured:
             self._writer.add(_finding(each, verdict_of, proof, self._settings.plan.delta))
+        return [
+            (each.benchmark, judgement.estimate)
+            for each in measured
+            if (judgement := judged.get(each.benchmark.name)) and judgement.estimate is not None and proof.ok
+            if verdict_of[each.benchmark.name] is Verdict.FAIL and judgement.estimate > 1
+        ]
 
 
 def subject_of(name: str) -> str:

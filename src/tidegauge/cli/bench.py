@@ -23,6 +23,8 @@ MaxSeconds = Annotated[float, typer.Option(min=1.0, max=3600.0, help="Time for o
 Delta = Annotated[float, typer.Option(min=0.001, max=1.0, help="The slowdown that must not pass, as a fraction.")]
 Python = Annotated[str, typer.Option(metavar="same", help="Measure in this Python instead of asv's environments.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the pairs that an interrupted run left.")]
+Bisect = Annotated[bool, typer.Option("--bisect", help="Then find the commit that made a benchmark slower.")]
+BisectSeconds = Annotated[float, typer.Option(min=1.0, max=86_400.0, help="Time for --bisect, all benchmarks.")]
 
 
 def bench(
@@ -34,6 +36,8 @@ def bench(
     delta: Delta = 0.03,
     python: Python = "",
     resume: Resume = False,
+    bisect: Bisect = False,
+    bisect_seconds: BisectSeconds = 300.0,
     seed: Seed = 1,
     json: AsJson = False,
 ) -> int:
@@ -42,7 +46,10 @@ def bench(
     Each benchmark runs in pairs of fresh processes, one a commit, in turn on one core; the pair is the unit of the
     test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %.
 
-    Example: tidegauge bench main --bench time_tick
+    With --bisect the commits between the two are halved, by the same pairs against BASE, until one commit is left for
+    each of the largest slowdowns, or the range that cannot be judged: its finding is bench/<benchmark>/culprit.
+
+    Example: tidegauge bench main --bench time_tick --bisect
     """
     from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415 - asv is needed by this verb alone
     from tidegauge.bench.plan import Plan  # noqa: PLC0415
@@ -55,6 +62,7 @@ def bench(
         python=python or None,
         plan=Plan(delta=delta, seconds_max=max_seconds),
         resume=resume,
+        bisect_seconds_max=bisect_seconds if bisect else 0.0,
     )
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -68,7 +76,8 @@ def bench(
         subject=msgspec.structs.replace(subject, base_commit=base),
         machine=read_machine(),
         seed=seed,
-        config={"base": base, "head": head, "select": select, "max_seconds": max_seconds, "delta": delta},
+        config={"base": base, "head": head, "select": select, "max_seconds": max_seconds, "delta": delta}
+        | {"bisect_seconds": bisect_seconds if bisect else 0.0},
     )
     say(f"tidegauge bench, run {writer.id}")
     with writer, terminable(), tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:

@@ -17,7 +17,7 @@ Select = Annotated[
 ]
 Machine = Annotated[str, typer.Option(metavar="M", help="Whose results; needed where the store has several machines.")]
 Delta = Annotated[float, typer.Option(min=0.001, max=1.0, help="The slowdown that must not last, as a fraction.")]
-Last = Annotated[int, typer.Option(min=3, max=500, help="How many results back a slowdown still fails.")]
+Last = Annotated[int, typer.Option(min=3, max=300, help="How many results back a slowdown still fails.")]
 
 
 def history(

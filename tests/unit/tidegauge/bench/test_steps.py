@@ -119,3 +119,12 @@ def test_a_short_segment_beside_a_short_one_is_judged_by_the_whole_series() -> N
     """Five slow results, then five as before: so few would have no order rare enough among themselves."""
     found = find_steps(times("f", {30: 0.1, 35: -0.1 / 1.1}, size=40, spread=0.005, outliers=0), seed=1)
     assert [step.at for step in found] == [30, 35]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_wild_outliers_hide_no_step(seed: int) -> None:
+    """One result in ten is twice as slow; 10 % in the middle is still found, and nothing else."""
+    series = times(f"g{seed}", {25: 0.1}, size=50, spread=0.01, outliers=0)
+    for place in random.Random(seed).sample(range(50), 5):
+        series[place] *= 2
+    assert [abs(step.at - 25) <= 2 for step in find_steps(series, seed=1)] == [True]
