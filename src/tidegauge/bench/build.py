@@ -47,13 +47,13 @@ class BuildError(TidegaugeError):
 
 def find_repository(start: Path) -> Path:
     """The top of the repository that `start` lies in."""
-    return Path(_git(start if start.is_dir() else start.parent, "rev-parse", "--show-toplevel")).resolve()
+    return Path(git(start if start.is_dir() else start.parent, "rev-parse", "--show-toplevel")).resolve()
 
 
 def resolve(repository: Path, name: str) -> str:
     """The hash of a commit."""
     try:
-        return _git(repository, "rev-parse", "--verify", "-q", "--end-of-options", f"{name}^{{commit}}")
+        return git(repository, "rev-parse", "--verify", "-q", "--end-of-options", f"{name}^{{commit}}")
     except TidegaugeError as error:
         raise TidegaugeError(
             f"There is no commit {name!r} in {repository}", "`git log` shows what there is."
@@ -63,26 +63,26 @@ def resolve(repository: Path, name: str) -> str:
 def snapshot(config: SuiteConfig) -> str:
     """A commit of the working tree as it is; HEAD itself where nothing differs."""
     repository = config.repository
-    head, head_tree, date = _git(repository, "log", "-1", "--format=%H %T %ct").split()
+    head, head_tree, date = git(repository, "log", "-1", "--format=%H %T %ct").split()
     # asv's own folders are no part of the code, whether or not they are ignored.
     ours = [
         f":(exclude,top){folder.relative_to(repository)}"
         for folder in (config.environments, config.results)
         if folder != repository and folder.is_relative_to(repository) and not _is_ignored(repository, folder)
     ]
-    index = Path(_git(repository, "rev-parse", "--path-format=absolute", "--git-path", "index"))
+    index = Path(git(repository, "rev-parse", "--path-format=absolute", "--git-path", "index"))
     with tempfile.TemporaryDirectory(prefix="tidegauge-index-") as folder:
         copy = Path(folder) / "index"
         if index.exists():
             shutil.copy2(index, copy)
         env = {"GIT_INDEX_FILE": str(copy)}
-        _git(repository, "add", "--all", "--", ":/", *ours, env=env)
-        tree = _git(repository, "write-tree", env=env)
+        git(repository, "add", "--all", "--", ":/", *ours, env=env)
+        tree = git(repository, "write-tree", env=env)
     if tree == head_tree:
         return head
     # Its parent's date: now would make a new commit, and a new build, of the same content.
     dates = {"GIT_AUTHOR_DATE": f"{date} +0000", "GIT_COMMITTER_DATE": f"{date} +0000"}
-    return _git(repository, "commit-tree", tree, "-p", head, "-m", "The working tree", env=IDENTITY | dates)
+    return git(repository, "commit-tree", tree, "-p", head, "-m", "The working tree", env=IDENTITY | dates)
 
 
 def check_out(repository: Path, commit: str, folder: Path) -> Path:
@@ -95,8 +95,8 @@ def check_out(repository: Path, commit: str, folder: Path) -> Path:
     tree.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="tidegauge-index-") as temporary:
         env = {"GIT_INDEX_FILE": str(Path(temporary) / "index")}
-        _git(repository, "read-tree", commit, env=env)
-        _git(repository, "checkout-index", "--all", "--force", f"--prefix={tree}/", env=env)
+        git(repository, "read-tree", commit, env=env)
+        git(repository, "checkout-index", "--all", "--force", f"--prefix={tree}/", env=env)
     mark.write_text(commit)  # last: a checkout that was killed has none
     return tree
 
@@ -137,6 +137,15 @@ def build(config: SuiteConfig, base: str, head: str | None, *, python: str | Non
     return sides[0], sides[1]
 
 
+def build_probe(config: SuiteConfig, commit: str, suite: Path, *, python: str | None = None) -> Side:
+    """A commit between the two, in HEAD's place: there only the project is installed anew, not what it needs.
+
+    `suite` are HEAD's benchmarks in a folder that outlasts this.
+    """
+    tree = check_out(config.repository, commit, config.environments / "tidegauge" / "head" / "checkout")
+    return _side(config, "head", commit, tree=tree, suite=suite, python=python)
+
+
 def _side(config: SuiteConfig, name: str, commit: str, *, tree: Path, suite: Path, python: str | None) -> Side:
     try:
         environment = open_environment(config, name, commit, python)
@@ -164,13 +173,14 @@ def _side(config: SuiteConfig, name: str, commit: str, *, tree: Path, suite: Pat
 def _is_ignored(repository: Path, folder: Path) -> bool:
     """Whether git leaves it out already: then it must not be named to it."""
     try:
-        _git(repository, "check-ignore", "-q", "--", str(folder / "_"))
+        git(repository, "check-ignore", "-q", "--", str(folder / "_"))
     except TidegaugeError:
         return False
     return True
 
 
-def _git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+def git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    """What git answers in `folder`; it changes nothing there that it was not told to."""
     # Without optional locks git leaves the index alone, even where it could refresh it.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):

@@ -17,6 +17,7 @@ import msgspec
 
 from tidegauge.bench.build import build, find_repository, only_one
 from tidegauge.bench.callgrind import find_valgrind
+from tidegauge.bench.culprit import Hunt, find_culprits
 from tidegauge.bench.findings import (
     Measured,
     count_finding,
@@ -36,7 +37,7 @@ from tidegauge.bench.rounds import run_rounds, taken_up
 from tidegauge.bench.selfproof import Proof, power, prove
 from tidegauge.bench.store import PairLog, keep_in_asv, read_counts, read_pairs
 from tidegauge.bench.suite import discover, read_config
-from tidegauge.bench.trial import Trial
+from tidegauge.bench.trial import Trial, is_slower
 from tidegauge.bench.values import judge_values, read_values
 from tidegauge.bench.why import explain
 from tidegauge.records import Finding, RunWriter
@@ -61,6 +62,7 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
     count: CountSettings = CountSettings()
     tiers: tuple[str, ...] = TIERS
     resume: bool = False
+    bisect_seconds_max: float = 0.0  # for the search of what made a benchmark slower; 0: no search
 
 
 class Lane:
@@ -97,6 +99,8 @@ class Lane:
             finally:  # hours of pairs are not lost with the counts that somebody did not wait for
                 self._record(measured, proof)
             keep_in_asv(self._config, suite, base, head, [pair for each in measured for pair in each.trial.pairs])
+            if settings.bisect_seconds_max and proof is not None and proof.ok:
+                self._search(measured, base, head, scratch)
 
     def prove(self, scratch: Path) -> None:
         """How well this machine can tell a slowdown, of each size, on this suite; the head is of no account."""
@@ -204,6 +208,24 @@ class Lane:
                 )
                 for gain in (*each.why.cpu_ns, *each.why.instructions):
                     self._show(f"{each.trial.name}: {gain.share:+.1%} {gain.function}")
+
+    def _search(self, measured: list[Measured], base: Side, head: Side, scratch: Path) -> None:
+        """Last, because it may take long: whatever was found before is kept."""
+        hunt = Hunt(
+            config=self._config,
+            base=base,
+            head=head,
+            python=self._settings.python,
+            plan=self._settings.plan,
+            seconds_max=self._settings.bisect_seconds_max,
+        )
+        slower = [
+            (each.benchmark, each.trial.cpu.judgement.estimate)
+            for each in measured
+            if is_slower(each.trial.cpu) and each.trial.cpu.judgement and each.trial.cpu.judgement.estimate
+        ]
+        for finding in find_culprits(hunt, slower, self._bench(scratch), show=self._show):
+            self._writer.add(finding)
 
     def _record(self, measured: list[Measured], proof: Proof | None) -> None:
         if proof is not None:

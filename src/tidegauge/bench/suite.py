@@ -1,4 +1,4 @@
-"""The suite of a repository, through asv: the one module that touches asv, which promises no stable API.
+"""The suite of a repository, through asv, which promises no stable API: the one module that imports it.
 
     asv.conf.json ──read_config──▶ SuiteConfig ──open_environment──▶ Environment of one side
     both sides ──discover──▶ Suite: a `Benchmark` for each benchmark and each set of its parameters
@@ -82,7 +82,7 @@ def open_environment(config: SuiteConfig, side: str, commit: str, python: str | 
 
     Each side has environments of its own, which asv reuses while the commit in them is the same.
     """
-    environment, util = _asv("environment"), _asv("util")
+    environment, util = asv_module("environment"), asv_module("util")
     unusable = (util.UserError, util.ProcessError, environment.EnvironmentUnavailable, OSError)
     try:
         with _inside(config):
@@ -90,7 +90,7 @@ def open_environment(config: SuiteConfig, side: str, commit: str, python: str | 
             conf.env_dir = str(config.environments / "tidegauge" / side)
             conf.repo, conf.dvcs = str(config.repository), "git"
             for plugin in conf.plugins:  # the file may bring its own kind of environment
-                _asv("plugin_manager").plugin_manager.import_plugin(plugin)
+                asv_module("plugin_manager").plugin_manager.import_plugin(plugin)
             found = list(environment.get_environments(conf, [f"existing:{python}"] if python else []))
             if not found:
                 raise SuiteError(
@@ -99,7 +99,7 @@ def open_environment(config: SuiteConfig, side: str, commit: str, python: str | 
                 )
             env = found[0]
             env.create()
-            env.install_project(conf, _asv("repo").get_repo(conf), commit)
+            env.install_project(conf, asv_module("repo").get_repo(conf), commit)
             executable = env.run(["-c", "import sys; print(sys.executable)"]).strip()
             return Environment(
                 python=executable,
@@ -133,7 +133,7 @@ def discover(config: SuiteConfig, base: Side, head: Side, *, scratch: Path, sele
             re.compile(expression)
     except re.error as error:
         raise SuiteError(f"{error.pattern!r} is not a regular expression: {error}", "Correct it.") from error
-    chosen = _asv("benchmarks").Benchmarks(_load(config.path), raw, list(select))
+    chosen = asv_module("benchmarks").Benchmarks(_load(config.path), raw, list(select))
     # Without parameters asv selects nothing within a benchmark: None.
     indices = {name: chosen.benchmark_selection[name] or [None] for name in sorted(chosen)}
     benchmarks = (
@@ -155,11 +155,11 @@ def write_results(
     config: SuiteConfig, side: Side, suite: Suite, samples_s: Mapping[str, tuple[Sequence[float], int]]
 ) -> Path:
     """Adds a side's samples, by name of benchmark with the number of calls in each, to asv's store."""
-    results_module, runner = _asv("results"), _asv("runner")
+    results_module, runner = asv_module("results"), asv_module("runner")
     with _inside(config):
         conf = _load(config.path)
         machine = _machine(config.results)
-        repo = _asv("plugins.git").Git(str(config.repository), "")
+        repo = asv_module("plugins.git").Git(str(config.repository), "")
         params = {**machine, "python": side.python_version, **side.requirements}
         results = results_module.Results(
             params, side.requirements, side.commit, repo.get_date(side.commit), side.python_version, side.env_name, {}
@@ -182,7 +182,7 @@ def write_results(
             results.add_result(raw, result, started_at=now, record_samples=True, selected_idx=set(by_index))
         results.save(str(config.results))
         conf.results_dir = str(config.results)
-        _asv("benchmarks").Benchmarks(conf, suite.raw).save()
+        asv_module("benchmarks").Benchmarks(conf, suite.raw).save()
         return config.results / str(results_module.get_filename(machine["machine"], side.commit, side.env_name))
 
 
@@ -222,7 +222,7 @@ def _discovered(side: Side, benchmark_dir: Path, scratch: Path) -> list[dict[str
 def _run_asv_runner(side: Side, arguments: list[str], folder: Path, timeout_s: float, what: str) -> None:
     """asv's own script under the side's Python, which ends with us."""
     env = side.env | {"ASV_PYTHONPATH": side.env["PYTHONPATH"]} if "PYTHONPATH" in side.env else side.env
-    argv = [side.python, _asv("runner").BENCHMARK_RUN_SCRIPT, *arguments]
+    argv = [side.python, asv_module("runner").BENCHMARK_RUN_SCRIPT, *arguments]
     log = folder / "asv_runner.log"
     program = Guarded(f"{what} on {side.name}", argv, env=env, cwd=folder, log=log, grace_s=GRACE_S)
     try:
@@ -245,7 +245,8 @@ def _wait(program: Guarded, timeout_s: float) -> bool:
     return True
 
 
-def _asv(name: str) -> Any:
+def asv_module(name: str) -> Any:
+    """A module of asv, for `kept` and `steps` too, which read with it; its absence is an error with a remedy."""
     try:
         return importlib.import_module(f"asv.{name}")
     except ImportError as error:
@@ -254,14 +255,14 @@ def _asv(name: str) -> Any:
 
 def _load(path: Path) -> Any:
     try:
-        return _asv("config").Config.load(str(path))
-    except (_asv("util").UserError, OSError, ValueError) as error:
+        return asv_module("config").Config.load(str(path))
+    except (asv_module("util").UserError, OSError, ValueError) as error:
         raise SuiteError(f"{path} cannot be read: {error}", "Correct it; `asv check` reads it too.") from error
 
 
 def _machine(results: Path) -> dict[str, str]:
     """The machine that asv knows in its results, or this one under the name that asv would give it."""
-    machine = _asv("machine").Machine
+    machine = asv_module("machine").Machine
     name = machine.get_unique_machine_name()
     facts: dict[str, str] = machine.get_defaults() | {"machine": name}
     if not (results / name / "machine.json").exists():
@@ -274,7 +275,7 @@ def _machine(results: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def _inside(config: SuiteConfig) -> Iterator[None]:
     """In the configuration's folder, with the tools that came with us on the PATH, and asv's talk on stderr."""
-    _asv("plugin_manager")  # imports asv's own kinds of environment
+    asv_module("plugin_manager")  # imports asv's own kinds of environment
     path = os.environ.get("PATH", "")
     # Last, so that a `python` of ours never stands in for one of the user's.
     os.environ["PATH"] = os.pathsep.join((path, str(Path(sys.executable).parent)))

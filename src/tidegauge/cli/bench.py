@@ -30,6 +30,8 @@ SelfProofOnly = Annotated[
     bool, typer.Option("--self-proof-only", help="Compare nothing: how well can this machine tell a slowdown?")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the pairs that an interrupted run left.")]
+Bisect = Annotated[bool, typer.Option("--bisect", help="Then find the commit that made a benchmark slower.")]
+BisectSeconds = Annotated[float, typer.Option(min=1.0, max=86_400.0, help="Time for --bisect, all benchmarks.")]
 
 
 def bench(
@@ -43,6 +45,8 @@ def bench(
     tier: Tiers = "cpu,wall,instructions,values",
     self_proof_only: SelfProofOnly = False,
     resume: Resume = False,
+    bisect: Bisect = False,
+    bisect_seconds: BisectSeconds = 300.0,
     seed: Seed = 1,
     json: AsJson = False,
 ) -> int:
@@ -53,7 +57,10 @@ def bench(
     is judged by wall time too, while the machine is quiet. Where valgrind is here, the instructions of a call are
     counted; a rise of more than 0.5 % is a fail. Peaks of memory and counts are compared as they are.
 
-    Example: tidegauge bench main --bench time_tick
+    With --bisect the commits between the two are halved, by the same pairs against BASE, until one commit is left for
+    each of the largest slowdowns, or the range that cannot be judged: its finding is bench/<benchmark>/culprit.
+
+    Example: tidegauge bench main --bench time_tick --bisect
     """
     from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - asv is needed by this verb alone
     from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415
@@ -73,6 +80,7 @@ def bench(
         count=CountSettings(run_s_max=max_seconds),
         tiers=tiers,
         resume=resume,
+        bisect_seconds_max=bisect_seconds if bisect else 0.0,
     )
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -93,6 +101,7 @@ def bench(
             "max_seconds": max_seconds,
             "delta": delta,
             "tiers": tiers,
+            "bisect_seconds": settings.bisect_seconds_max,
         },
     )
     say(f"tidegauge bench, run {writer.id}")

@@ -152,3 +152,9 @@ def test_the_end_of_stdin_ends_the_worker(suite: Path) -> None:
     assert converse(suite, "time_computes") == [{"skipped": False}]
     ended = subprocess.run([sys.executable, WORKER], stdin=subprocess.DEVNULL, timeout=50, check=False)
     assert ended.returncode == 0
+
+
+def test_no_module_beside_the_worker_has_a_name_of_the_standard_library() -> None:
+    """Python looks in a script's own folder first: what the worker imports would be ours."""
+    ours = {path.stem for path in WORKER.parent.glob("*.py")}
+    assert not ours & sys.stdlib_module_names
