@@ -30,7 +30,7 @@ from tidegauge.records import Finding, RunWriter
 from tidegauge.target import Target
 from tidegauge.verdicts import Verdict, worst
 
-MISSING_LANES = ("bench", "load", "soak")
+MISSING_LANES = ("load", "soak")
 # Lines waiting to be judged; a workload that prints faster than this drains is held back, not cut.
 LINES_WAITING_MAX = 10_000
 WAIT_S = 0.1

@@ -21,7 +21,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -72,12 +72,25 @@ class CheckConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     timeout_s: Seconds = 120.0
 
 
+class BenchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The handful of benchmarks that `tidegauge check` compares; see `tidegauge.bench.short`.
+
+    Without a `base` it is HEAD where the working tree differs from it, else the commit before.
+    """
+
+    select: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=100)]
+    base: str = ""
+    max_seconds: Seconds = 6.0
+    python: Literal["same", ""] = "same"
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file, checked."""
 
     root: Path
     target: TargetConfig
     check: CheckConfig | None
+    bench: BenchConfig | None
     budgets: Budgets
 
     @property
@@ -123,12 +136,13 @@ def load(start: Path) -> Config:
             "Write one with a [target] that has a command and a sign that it is ready.",
         )
     file = TomlFile.read(root / FILE_NAME)
-    for table in file.data.keys() - {"target", "check", "budgets"}:
-        raise file.error("", table, "is no table of this file", "There are [target], [check] and [budgets].")
+    for table in file.data.keys() - {"target", "check", "bench", "budgets"}:
+        raise file.error("", table, "is no table of this file", "There are [target], [check], [bench] and [budgets].")
     if "target" not in file.data:
         raise file.error("", "target", "is missing", "Write a [target] with command and ready.")
     target = _convert(file, "target", TargetConfig)
     check = _convert(file, "check", CheckConfig) if "check" in file.data else None
+    bench = _convert(file, "bench", BenchConfig) if "bench" in file.data else None
     for table, key, text in _texts(target, check):
         _check_text(file, table, key, text)
     taken = {"target", "workload"}  # each name is also that of a log
@@ -137,7 +151,7 @@ def load(start: Path) -> Config:
             where = f"target.needs[{index}]"
             raise file.error(where, "name", f"{need.name!r} is taken", "Give each need a name of its own.")
         taken.add(need.name)
-    return Config(root=root, target=target, check=check, budgets=Budgets.read(file))
+    return Config(root=root, target=target, check=check, bench=bench, budgets=Budgets.read(file))
 
 
 def port_names(target: TargetConfig, check: CheckConfig | None = None) -> list[str]:

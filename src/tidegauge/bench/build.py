@@ -60,6 +60,13 @@ def resolve(repository: Path, name: str) -> str:
         ) from error
 
 
+def base_of_changes(repository: Path) -> str:
+    """HEAD where the working tree differs from it, else the commit before; HEAD too where history ends there."""
+    if git(repository, "status", "--porcelain"):
+        return "HEAD"
+    return "HEAD~1" if git(repository, "rev-list", "--max-count=2", "HEAD").count("\n") else "HEAD"
+
+
 def snapshot(config: SuiteConfig) -> str:
     """A commit of the working tree as it is; HEAD itself where nothing differs."""
     repository = config.repository

@@ -8,8 +8,8 @@ Counting is as good as exact, because nothing but the program itself changes a c
 hash seed, the number of calls, the calls before them. Addresses are not: an object without a hash of its own hashes by
 its address, so that any other change of a program changes how often a dictionary has to look twice. At one address
 each, two runs agree to the last instruction and yet differ by 1 % from the same code under another path. So each run
-has its own layout. Two that agree to `agreement` are one number. Where they do not there are more of them, and what is
-said holds for the least favourable two; threads, time and chance show in the same way.
+has its own layout. Two that agree to `agreement` are one number. Where they do not, and the threshold is near, there
+are more of them, and what is said holds for the least favourable two; threads, time and chance show in the same way.
 
 What it cannot see is what makes the same instructions take longer: caches, branches, the kernel. That is what the CPU
 tier is for; `memory_bound` reads the two together.
@@ -37,6 +37,7 @@ LOG_BYTES_MAX = 64 * 1024
 # How many times as long everything takes below callgrind: what cannot fit at the least of it is not tried, and what is
 # tried is kept to half of its time at the most of it.
 SLOWDOWN_MIN, SLOWDOWN_MAX = 40, 120
+CLEAR = 3  # spreads
 BUSY = 2  # on a busy machine what was planned takes longer
 
 
@@ -195,7 +196,7 @@ def _counted(
     found: dict[str, list[float]] = {name: [] for name in SIDES}
     functions: dict[str, dict[str, Cost]] = {}
     for run in range(settings.runs_max):
-        if run >= settings.runs_min and max(map(_spread, found.values())) <= settings.agreement:
+        if run >= settings.runs_min and _is_clear(found["base"], found["head"], settings):
             break
         with tempfile.TemporaryDirectory(prefix="count-", dir=scratch) as temporary:
             outs = {name: Path(temporary) / name for name in SIDES}
@@ -254,6 +255,15 @@ def _run(
             workers[name].tell("count", counted.number, counted.batches)
         of_both(lambda name: workers[name].hear("count"))
         of_both(lambda name: workers[name].ask("stop"))
+
+
+def _is_clear(base: Sequence[float], head: Sequence[float], settings: CountSettings) -> bool:
+    """Whether more runs are of no use: they agree, or lie so far from the threshold that no such spread reaches it."""
+    spread = max(_spread(base), _spread(head))
+    if spread <= settings.agreement or min(base) <= 0:
+        return True
+    ratio = sum(head) / sum(base)
+    return abs(ratio - 1 - settings.threshold) > CLEAR * spread
 
 
 def _spread(runs: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import pytest
 
 from tidegauge.bench.decide import Judgement, Outcome
 from tidegauge.bench.findings import Measured, count_finding, pair_findings
-from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, compared, judge
+from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, _is_clear, compared, judge
 from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.plan import Plan
 from tidegauge.bench.selfproof import Proof
@@ -164,3 +164,20 @@ def test_what_is_slower_says_where() -> None:
     assert finding is not None
     assert finding.reason.endswith("; the greatest gain of CPU time is in toy.work (+10.0%)")
     assert finding.evidence["why"]["cpu_ns"][0]["head_calls"] == 2
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "clear"),
+    [
+        ((1e6, 1e6), (1.005e6, 1.005e6), True),
+        ((1e6, 1.001e6), (1e6, 1.001e6), True),
+        ((1e6, 1.001e6), (1.012e6, 1.012e6), True),
+        ((1e6, 1.001e6), (1.004e6, 1.005e6), False),
+        ((1e6, 1.004e6), (1e6, 1.004e6), False),
+    ],
+)
+def test_more_runs_are_made_where_their_spread_could_reach_the_threshold(
+    base: tuple[float, ...], head: tuple[float, ...], clear: bool
+) -> None:
+    """Runs that agree, or lie several spreads away from it, are enough; near it, they are not."""
+    assert _is_clear(base, head, SETTINGS) is clear
