@@ -47,6 +47,7 @@ SLOWED = "(the base, slowed)"  # how the trials of the proof are told from those
 ITSELF = "(the base, against itself)"
 CPU, WALL, INSTRUCTIONS, VALUES = TIERS = ("cpu", "wall", "instructions", "values")
 VALGRIND_NAME = "bench/instructions/valgrind"
+PROOF_PATIENCE = 4  # times as long as a benchmark may take: all of them wait for what the proof says
 POWER_PAIRS = 96  # that describe a machine
 
 
@@ -115,7 +116,7 @@ class Lane:
             if not before:
                 path.unlink(missing_ok=True)
             with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
-                run_rounds([taken_up(trial, before)], pipeline, log, self._progress)
+                run_rounds([taken_up(trial, before)], pipeline, log, told=self._progress, show=self._show)
         for finding in power_findings(power(trial.log_ratios, self._settings.plan, seed=self._seed), trial):
             self._writer.add(finding)
 
@@ -143,14 +144,15 @@ class Lane:
         measured = [Measured(trial) for trial in trials]
         if not timed or not {CPU, WALL} & set(tiers):
             return measured, None
+        patient = msgspec.structs.replace(plan, seconds_max=PROOF_PATIENCE * plan.seconds_max)
         silent, slowed = (
-            Trial(name=name, benchmarks=timed, base=base, head=base, plan=plan, slowdown=slowdown, judges_wall=False)
+            Trial(name=name, benchmarks=timed, base=base, head=base, plan=patient, slowdown=slowdown, judges_wall=False)
             for name, slowdown in ((ITSELF, 0.0), (SLOWED, plan.delta))
         )
         before = read_pairs(path)
         with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
             every = [taken_up(trial, before) for trial in (silent, slowed, *trials)]
-            run_rounds(every, pipeline, log, self._progress)
+            run_rounds(every, pipeline, log, told=self._progress, show=self._show)
         proof = prove(silent.log_ratios, slowed.log_ratios, plan)
         self._show(proof.reason)
         self._writer.add(proof_finding(proof, silent, slowed))

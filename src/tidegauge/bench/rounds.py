@@ -18,9 +18,17 @@ from tidegauge.bench.store import PairLog
 from tidegauge.bench.trial import Trial
 
 
-def run_rounds(trials: Sequence[Trial], pipeline: Pipeline, log: PairLog, told: Callable[[Trial], None]) -> None:
-    """Measure until every trial has ended; `told` is called after each pair."""
+def run_rounds(
+    trials: Sequence[Trial],
+    pipeline: Pipeline,
+    log: PairLog,
+    *,
+    told: Callable[[Trial], None],
+    show: Callable[[str], None],
+) -> None:
+    """Measure until every trial has ended; `told` is called after each pair, `show` before each round."""
     while going := [trial for trial in trials if trial.goes_on]:
+        show(f"round {1 + max(len(trial.pairs) for trial in going)}: {len(going)} of {len(trials)} are not decided")
         # The last of a round is followed by the first of the next, which most probably is the same.
         for trial, following in zip(going, [*going[1:], going[0]], strict=True):
             pair = pipeline.measure(trial.job(), _ahead(trial, following))
