@@ -14,6 +14,7 @@ import gzip
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +29,8 @@ from scipy.stats import beta
 from campaign.contenders import CONTENDERS
 from campaign.repository import SLOWDOWNS, make_repository
 
-ROWS = Path(__file__).parents[2] / "results" / "campaign" / "rows.jsonl.gz"
+ROOT = Path(__file__).parents[2]
+ROWS = ROOT / "results" / "campaign" / "rows.jsonl.gz"
 # Rounds a contender and slowdown; four verdicts each. Identical code and +3 % are what is promised.
 ROUNDS = {0.0: 76, 0.02: 5, 0.03: 26, 0.05: 5, 0.10: 5}
 ROUNDS_OF_PEERS = {0.0: 10, 0.02: 3, 0.03: 5, 0.05: 3, 0.10: 3}
@@ -77,9 +79,18 @@ def measure(path: Path, repository: Path, seconds: float) -> None:
         begin_s = time.monotonic()
         found = CONTENDERS[contender](repository, slowdown, index)
         common = {"contender": contender, "slowdown": slowdown, "round": index}
+        common["version"] = _version()
         took = {"load": os.getloadavg()[0], "round_seconds": round(time.monotonic() - begin_s, 2)}
         append(path, [common | row | ({} if "pair" in row else took) for row in found])
         sys.stderr.write(f"{contender}, +{slowdown:.0%}: {[row['outcome'] for row in found if 'outcome' in row]}\n")
+
+
+def _version() -> str:
+    """The commit that is asked to judge."""
+    asked = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return asked.stdout.strip()
 
 
 def show(rows: list[dict[str, Any]]) -> None:
