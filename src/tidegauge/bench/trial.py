@@ -23,6 +23,7 @@ from tidegauge.bench.plan import Plan
 
 WAITS_FROM = 1.25  # wall time to CPU time
 PRESSURE_MAX = 0.05
+PATIENCE = 3
 
 
 class Course(msgspec.Struct):
@@ -92,9 +93,15 @@ class Trial(msgspec.Struct):
         courses = [self.cpu] if self.wall is None else [self.cpu, self.wall]
         if all(course.is_decided for course in courses):
             return False
-        if len(self.log_ratios) >= self.plan.looks[0] and self.seconds >= self.plan.seconds_max:
+        if self.seconds >= self.plan.seconds_max and (len(self.log_ratios) >= self.plan.looks[0] or self._is_too_long):
             return False
         return len(self.log_ratios) < self.plan.looks_taken()[-1]
+
+    @property
+    def _is_too_long(self) -> bool:
+        """Whether the pairs of the first look would take far more than its time."""
+        first_look_s = self.plan.looks[0] * self.seconds / max(1, len(self.pairs))
+        return first_look_s > PATIENCE * self.plan.seconds_max
 
     def job(self, *, ahead: int = 0) -> PairJob:
         """The next pair, or one of those after it."""

@@ -7,6 +7,8 @@ import random
 import re
 from pathlib import Path
 
+import msgspec
+
 from tidegauge.bench.decide import Outcome
 from tidegauge.bench.findings import Measured, pair_findings
 from tidegauge.bench.model import Benchmark, Side
@@ -172,3 +174,23 @@ def test_undecided_says_how_much_longer_would_decide() -> None:
     (finding,) = pair_findings([Measured(each)], PROOF, PLAN, judges_cpu=True)
     assert finding.verdict is Verdict.UNDECIDED
     assert re.search(r"about \d+ pairs more would decide, in about \d+ s \(--max-seconds\)$", finding.reason)
+
+
+def test_pairs_that_take_too_long_are_not_waited_for() -> None:
+    """Where the first look would need many times the time there is, it says so after one pair."""
+    each = trial(plan=Plan(seconds_max=10.0))
+    each.add(msgspec.structs.replace(pair(0), seconds=14.0))
+    assert not each.goes_on
+    each.close()
+    (finding,) = pair_findings([Measured(each)], PROOF, PLAN, judges_cpu=True)
+    assert finding.verdict is Verdict.UNDECIDED
+    assert finding.reason.endswith("7 more are needed, in about 98 s (--max-seconds)")
+
+
+def test_pairs_that_take_a_little_too_long_are_waited_for() -> None:
+    """A busy machine makes a pair longer: eight of them are measured all the same."""
+    each = trial(plan=Plan(seconds_max=10.0))
+    for index in range(7):
+        each.add(msgspec.structs.replace(pair(index, spread=0.1), seconds=2.0))
+    assert each.seconds > 10.0
+    assert each.goes_on
