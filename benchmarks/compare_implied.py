@@ -2,7 +2,8 @@
 
 The contracts lie within 2.5 standard deviations of the money, where a price determines its volatility; the error is
 that against the volatility which made the price, and so holds the price's own rounding: in volatility, and as a share
-of it. Warm starts are off by up to 2 %. Times are the least CPU time of several repeats, one thread, with the two sides taking turns.
+of it. Warm starts are off by up to 2 %. Times are the least CPU time of several repeats, one thread, with the two sides
+taking turns.
 """
 
 from __future__ import annotations
@@ -100,9 +101,8 @@ def main() -> None:
         sys.stdout.write(json.dumps(table, indent=2) + "\n")
         return
     for row in table:
-        sys.stdout.write(
-            f"{row['method']!s:24} {row['ns_per_option']:>8} ns  max {row['max_error']:.1e}, relative {row['max_relative_error']:.1e}\n"
-        )
+        errors = f"max {row['max_error']:.1e}, relative {row['max_relative_error']:.1e}"
+        sys.stdout.write(f"{row['method']!s:24} {row['ns_per_option']:>8} ns  {errors}\n")
     if py_vollib_vectorized is None:
         sys.stdout.write("py_vollib_vectorized: not installed, not measured\n")
 
