@@ -37,7 +37,7 @@ def test_error_is_that_of_the_price() -> None:
 
 
 def test_error_in_volatility_holds_in_the_money_too() -> None:
-    """Cold and warm, no volatility is off by more than 1e-12 where the last digit of a price stands for a tenth of it."""
+    """Cold and warm: off by 1e-12 at most, where the last digit of a price stands for a tenth of that."""
     price, strike, years, sigma, is_call = book(20_000, width=2.5)
     vega = price_and_greeks(100.0, strike, years, sigma, 0.03, 0.01, is_call).vega
     firm = np.spacing(np.maximum(100.0, strike)) <= 2e-13 * vega
