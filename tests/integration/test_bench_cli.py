@@ -61,7 +61,7 @@ def bench(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> t
 
 
 def test_a_slowdown_fails_and_what_did_not_change_passes(tmp_path: Path) -> None:
-    """Half as much work again is a fail by name, with its size; the untouched benchmark beside it is not slower."""
+    """Half as much work again is a fail by name, with size and picture; the untouched one beside it is not slower."""
     folder = repository(tmp_path)
     (folder / "src" / "toy.py").write_text(CODE.format(n=4500, fine="return sorted(map(str, range(900)))"))
     status, findings = bench(folder, "--delta", "0.1", "--max-seconds", "40")
@@ -69,6 +69,8 @@ def test_a_slowdown_fails_and_what_did_not_change_passes(tmp_path: Path) -> None
     slower = findings["bench/bench_toy.time_work/cpu_ratio"]
     assert (slower["verdict"], slower["evidence"]["outcome"]) == ("fail", "slower")
     assert 1.2 < slower["value"] < 1.8
+    flame = Path(folder, slower["evidence"]["why"]["flame"])
+    assert "toy.work.&lt;locals&gt;.&lt;genexpr&gt;" in flame.read_text(encoding="utf-8")
     assert findings["bench/bench_toy.time_fine/cpu_ratio"]["evidence"]["outcome"] != "slower"
 
 

@@ -2,7 +2,8 @@
 
     Count ──instruction_gains──▶ functions in C, by callgrind's own cost of each        ┐
     both sides ──profile──▶ stacks of the same calls ──cpu_gains──▶ Python functions    ├──▶ Why, in the finding
-                                └──write_folded──▶ a file that a flame graph is drawn of┘
+                                ├──write_folded──▶ a file for the tools of others     │
+                                └──write_flame───▶ a flame graph of our own           ┘
 
 callgrind knows C functions only: that an interpreter loop gained instructions says little, that a sort or an
 allocation did says much. The profile knows Python functions, and counts each call of them; it is made of both builds
@@ -22,6 +23,7 @@ import msgspec
 
 from tidegauge.bench.callgrind import Cost
 from tidegauge.bench.client import WorkerError
+from tidegauge.bench.flame import write_flame
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.sides import SIDES, folder_of, of_both, worker_of
@@ -54,6 +56,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     instructions: tuple[Gain, ...] = ()
     cpu_ns: tuple[Gain, ...] = ()
     folded: str = ""
+    flame: str = ""
     unexplained: str = ""
 
     @property
@@ -91,7 +94,14 @@ def explain(
         return msgspec.structs.replace(why, unexplained=f"no profile of {error.side}: {error.sentence}")
     path = folder / f"{file_stem(benchmark.name)}.folded"
     write_folded(rows["base"], rows["head"], path)
-    return msgspec.structs.replace(why, cpu_ns=cpu_gains(rows["base"], rows["head"], calls=calls), folded=str(path))
+    flame = path.with_suffix(".svg")
+    is_drawn = write_flame(benchmark.name, _by_stack(rows["base"]), _by_stack(rows["head"]), calls=calls, path=flame)
+    return msgspec.structs.replace(
+        why,
+        cpu_ns=cpu_gains(rows["base"], rows["head"], calls=calls),
+        folded=str(path),
+        flame=str(flame) if is_drawn else "",
+    )
 
 
 def instruction_gains(base: Mapping[str, Cost], head: Mapping[str, Cost], *, calls: int) -> tuple[Gain, ...]:
@@ -147,13 +157,10 @@ def read_rows(path: Path) -> list[Row]:
 
 def write_folded(base: list[Row], head: list[Row], path: Path) -> None:
     """Both sides in one file, a line a stack, in nanoseconds."""
-    spent = {
-        "base": {row.stack: row.self_ns for row in base},
-        "head": {row.stack: row.self_ns for row in head},
-    }
+    base_ns, head_ns = _by_stack(base), _by_stack(head)
     lines = (
-        f"{stack} {spent['base'].get(stack, 0)} {spent['head'].get(stack, 0)}\n"
-        for stack in sorted(spent["base"].keys() | spent["head"].keys())
+        f"{stack} {base_ns.get(stack, 0)} {head_ns.get(stack, 0)}\n"
+        for stack in sorted(base_ns.keys() | head_ns.keys())
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(lines))
@@ -173,6 +180,10 @@ def _least(profiles: list[list[Row]]) -> list[Row]:
         if before is None or row.self_ns < before.self_ns:
             least[row.stack] = row
     return list(least.values())
+
+
+def _by_stack(rows: list[Row]) -> dict[str, int]:
+    return {row.stack: row.self_ns for row in rows}
 
 
 def _by_function(rows: list[Row], figure: str) -> dict[str, int]:
