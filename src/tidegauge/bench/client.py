@@ -49,7 +49,7 @@ class WorkerJob(msgspec.Struct, frozen=True, kw_only=True):
     core: int | None = None  # to measure on; None: anywhere
     setup_core: int | None = None  # to be set up on
     slowdown: float = 0.0  # the share of its time in which it computes for nothing
-    litter: int = 0  # the seed of what lies about on its heap
+    litter: int = 0  # how many objects of each size lie about on its heap
 
 
 class Worker:

@@ -37,6 +37,7 @@ LOG_BYTES_MAX = 64 * 1024
 # How many times as long everything takes below callgrind: what cannot fit at the least of it is not tried, and what is
 # tried is kept to half of its time at the most of it.
 SLOWDOWN_MIN, SLOWDOWN_MAX = 40, 120
+SHIFT = 7  # objects of each size from one run to the next
 CLEAR = 3  # spreads
 BUSY = 2  # on a busy machine what was planned takes longer
 
@@ -242,7 +243,7 @@ def _run(
                     sides[name],
                     name,
                     folders[name],
-                    Layout(HASH_SEED, 0, litter_seed=run),
+                    Layout(HASH_SEED, 0, litter=SHIFT * run),
                     core=cores[name],
                     below=valgrind.below(outs[name]),
                     timeout_s=settings.run_s_max * BUSY,

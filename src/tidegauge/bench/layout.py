@@ -27,6 +27,7 @@ import msgspec
 READ_ONLY = 0xFFFFFFFF
 ADDR_NO_RANDOMIZE = 0x0040000
 SEEDS = 2**32
+LITTER_MAX = 64
 STACK_PADDING_MAX = 4096  # a page: beyond it the caches see the same again
 PADDING_VARIABLE = "TIDEGAUGE_STACK_PADDING"
 
@@ -87,11 +88,11 @@ class Layout(msgspec.Struct, frozen=True):
 
     hash_seed: int  # decides where in a set or a dict its members lie
     stack_padding: int  # the environment lies above the stack and moves it
-    litter_seed: int  # of the objects that a worker scatters over its heap
+    litter: int  # how many objects of each size a worker puts on its heap before all others
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Layout:
-        return cls(rng.randrange(SEEDS), rng.randrange(STACK_PADDING_MAX), rng.randrange(SEEDS))
+        return cls(rng.randrange(SEEDS), rng.randrange(STACK_PADDING_MAX), rng.randrange(LITTER_MAX))
 
     @property
     def environment(self) -> dict[str, str]:

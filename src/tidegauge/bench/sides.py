@@ -60,7 +60,7 @@ def worker_of(
         core=core,
         setup_core=_another_core(core),  # another pair may still be measured on `core`
         slowdown=slowdown,
-        litter=layout.litter_seed,
+        litter=layout.litter,
     )
     env = side.env | layout.environment
     limit_s = benchmark.timeout_s if timeout_s is None else timeout_s

@@ -23,7 +23,6 @@ import importlib.util
 import json
 import os
 import pickle
-import random
 import sys
 from pathlib import Path
 
@@ -31,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs more than it says here, in a process that is started for every pair
     from typing import Any, BinaryIO
 
-LITTER_MAX = 4_000
+LITTER_SIZES = range(0, 480, 16)
 
 
 def main() -> int:
@@ -111,10 +110,9 @@ def stay_on(core: int) -> None:
                 os.sched_setaffinity(int(thread), {core})
 
 
-def litter(seed: int) -> "list[bytes]":
-    """Moves what the suite allocates later: objects of many sizes, of which every other one is freed again."""
-    drawn = random.Random(seed)
-    return [bytes(drawn.randrange(1, 512)) for _ in range(drawn.randrange(LITTER_MAX))][::2]
+def litter(each: int) -> "list[bytes]":
+    """Moves what the suite allocates later: so many objects of every size that Python's allocator keeps apart."""
+    return [bytes(size) for size in LITTER_SIZES for _ in range(each)]
 
 
 def obey(subject: "Any", command: "list[str]") -> "dict[str, Any]":
