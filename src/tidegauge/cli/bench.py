@@ -1,6 +1,7 @@
 """The verb `bench`: is this commit slower? Binds options, run file and lane, and says the verdict."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -82,33 +83,25 @@ def bench(
         resume=resume,
         bisect_seconds_max=bisect_seconds if bisect else 0.0,
     )
-    progress = Console(stderr=True, highlight=False, soft_wrap=True)
-
-    def show(text: str) -> None:
-        progress.print(f"  | {text}", markup=False)
-
-    subject = msgspec.structs.replace(read_subject(root), base_commit=resolve(find_repository(root), base))
     writer = RunWriter(
         root / "results" / "runs",
         "bench",
-        subject=subject,
+        subject=msgspec.structs.replace(read_subject(root), base_commit=resolve(find_repository(root), base)),
         machine=read_machine(),
         seed=seed,
-        config={
-            "base": base,
-            "head": head,
-            "select": select,
-            "max_seconds": max_seconds,
-            "delta": delta,
-            "tiers": tiers,
-            "bisect_seconds": settings.bisect_seconds_max,
-        },
+        config=msgspec.to_builtins(settings),
     )
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+    lane = Lane(root, settings, writer, seed=seed, show=lambda text: progress.print(f"  | {text}", markup=False))
+    return _recorded(writer, lane.prove if self_proof_only else lane.run, json=json)
+
+
+def _recorded(writer: RunWriter, measure: Callable[[Path], None], *, json: bool) -> int:
+    """The exit status of what was measured, and of what an interrupt left."""
     say(f"tidegauge bench, run {writer.id}")
     with writer, terminable(), tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:
         try:
-            lane = Lane(root, settings, writer, seed=seed, show=show)
-            (lane.prove if self_proof_only else lane.run)(Path(scratch))
+            measure(Path(scratch))
         except KeyboardInterrupt as interrupt:
             return interrupted(writer, interrupt, "go on with --resume")
         run = writer.finish()

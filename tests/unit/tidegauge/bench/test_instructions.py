@@ -1,13 +1,11 @@
 """What counts allow to be said, alone and beside CPU time."""
 
-from pathlib import Path
-
 import pytest
 
+from support.suites import benchmark, side
 from tidegauge.bench.decide import Judgement, Outcome
 from tidegauge.bench.findings import Measured, count_finding, pair_findings
 from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, _is_clear, compared, judge
-from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.plan import Plan
 from tidegauge.bench.selfproof import Proof
 from tidegauge.bench.trial import Course, Trial
@@ -15,38 +13,14 @@ from tidegauge.bench.why import Gain, Why
 from tidegauge.verdicts import Verdict
 
 SETTINGS = CountSettings()
-BENCHMARK = Benchmark(
-    name="bench.time_it",
-    asv_name="bench.time_it",
-    param_index=None,
-    params=(),
-    axes=(),
-    kind="time",
-    unit="seconds",
-    timeout_s=30,
-    number=0,
-    version="1",
-    setup_cache_key=None,
-    setup_cache_timeout_s=30,
-    is_new=False,
-)
+BENCHMARK = benchmark("bench.time_it")
 PROOF = Proof(ok=True, reason="it sees", false_alarm=False, seen=True)
 
 
 def trial(cpu: Judgement | None = None) -> Trial:
-    side = Side(
-        name="base",
-        commit="0" * 40,
-        python="python",
-        benchmark_dir=Path(),
-        own_benchmark_dir=Path(),
-        env={},
-        env_name="existing",
-        python_version="3",
-        requirements={},
-    )
+    base = side()
     return Trial(
-        name=BENCHMARK.name, benchmarks=[BENCHMARK], base=side, head=side, plan=Plan(), cpu=Course(judgement=cpu)
+        name=BENCHMARK.name, benchmarks=[BENCHMARK], base=base, head=base, plan=Plan(), cpu=Course(judgement=cpu)
     )
 
 

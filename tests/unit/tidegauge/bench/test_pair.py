@@ -1,15 +1,16 @@
 """A pair of sides that are this very Python: what is drawn from the seed, what comes back, what is cleaned up."""
 
 import os
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from support.suites import benchmark
+from support.suites import side as a_side
 from tidegauge.bench.client import Worker, WorkerError, WorkerJob
 from tidegauge.bench.layout import held_still, is_possible
-from tidegauge.bench.model import Benchmark, Side
+from tidegauge.bench.model import Side
 from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair
 from tidegauge.bench.pipeline import Pipeline
 
@@ -41,35 +42,7 @@ def side(tmp_path: Path) -> Side:
     suite.mkdir()
     (suite / "__init__.py").touch()
     (suite / "bench.py").write_text(SUITE)
-    return Side(
-        name="base",
-        commit="0" * 40,
-        python=sys.executable,
-        benchmark_dir=suite,
-        own_benchmark_dir=suite,
-        env={**os.environ, "SEEN": str(tmp_path / "seen")},
-        env_name="existing",
-        python_version="3",
-        requirements={},
-    )
-
-
-def benchmark(name: str) -> Benchmark:
-    return Benchmark(
-        name=name,
-        asv_name=name,
-        param_index=None,
-        params=(),
-        axes=(),
-        kind="time",
-        unit="seconds",
-        timeout_s=30,
-        number=0,
-        version="1",
-        setup_cache_key=None,
-        setup_cache_timeout_s=30,
-        is_new=False,
-    )
+    return a_side(suite, {**os.environ, "SEEN": str(tmp_path / "seen")})
 
 
 def run(side: Side, name: str, index: int, scratch: Path, seed: int = 7) -> Pair:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import random
 import re
-from pathlib import Path
 
 import msgspec
 
+from support.suites import benchmark, side
 from tidegauge.bench.decide import Outcome
 from tidegauge.bench.findings import Measured, pair_findings
-from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.pair import Pair
 from tidegauge.bench.plan import Plan
 from tidegauge.bench.rounds import taken_up
@@ -20,36 +19,8 @@ from tidegauge.bench.trial import PRESSURE_MAX, Trial
 from tidegauge.verdicts import Verdict
 
 PLAN = Plan()
-SIDE = Side(
-    name="base",
-    commit="0" * 40,
-    python="python",
-    benchmark_dir=Path(),
-    own_benchmark_dir=Path(),
-    env={},
-    env_name="existing",
-    python_version="3",
-    requirements={},
-)
+SIDE = side()
 PROOF = Proof(ok=True, reason="it sees", false_alarm=False, seen=True)
-
-
-def benchmark(name: str) -> Benchmark:
-    return Benchmark(
-        name=name,
-        asv_name=name,
-        param_index=None,
-        params=(),
-        axes=(),
-        kind="time",
-        unit="seconds",
-        timeout_s=30,
-        number=0,
-        version="1",
-        setup_cache_key=None,
-        setup_cache_timeout_s=30,
-        is_new=False,
-    )
 
 
 def trial(*names: str, plan: Plan = PLAN, judges_wall: bool = True) -> Trial:
