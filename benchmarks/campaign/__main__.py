@@ -68,10 +68,10 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
         file.write(block)
 
 
-def measure(path: Path, repository: Path, seconds: float) -> None:
+def measure(path: Path, repository: Path, seconds: float, asked: str) -> None:
     deadline_s = time.monotonic() + seconds
     done = {(row["contender"], row["slowdown"], row["round"]) for row in read_rows(path)}
-    left = [each for each in rounds() if each not in done]
+    left = [each for each in rounds() if each not in done and asked in {each[0], ""}]
     for place, (contender, slowdown, index) in enumerate(left):
         if time.monotonic() > deadline_s:
             sys.stderr.write(f"{len(left) - place} rounds are left: run it again\n")
@@ -121,11 +121,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--rows", type=Path, default=ROWS)
     parser.add_argument("--repository", type=Path, help="where the repository of the kernels is kept, else a new one")
+    parser.add_argument("--contender", choices=tuple(CONTENDERS), default="", help="only this one")
     parser.add_argument("--show", action="store_true")
     chosen = parser.parse_args()
     if not chosen.show:
         with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
-            measure(chosen.rows, make_repository(chosen.repository or Path(folder) / "kernels"), chosen.seconds)
+            measure(
+                chosen.rows,
+                make_repository(chosen.repository or Path(folder) / "kernels"),
+                chosen.seconds,
+                chosen.contender,
+            )
     show(read_rows(chosen.rows))
 
 
