@@ -1,0 +1,79 @@
+"""The campaign keeps whole rounds, resumes where it was, and its repository holds the truth that it says."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from campaign import __main__ as campaign
+from campaign.repository import BASE, SLOWDOWNS, STEPS, branch_of, make_repository
+
+
+def row(index: int, outcome: str = "not slower") -> dict[str, object]:
+    return {
+        "contender": "tidegauge",
+        "slowdown": 0.0,
+        "round": index,
+        "kernel": "chase",
+        "outcome": outcome,
+        "load": 1.0,
+        "round_seconds": 4.0,
+    }
+
+
+def test_a_block_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> None:
+    """What was appended whole is read, a torn end is not, and never an error."""
+    path = tmp_path / "rows.jsonl.gz"
+    assert campaign.read_rows(path) == []
+    campaign.append(path, [row(0), row(1)])
+    campaign.append(path, [row(2)])
+    assert [each["round"] for each in campaign.read_rows(path)] == [0, 1, 2]
+    path.write_bytes(path.read_bytes()[:-5])
+    assert [each["round"] for each in campaign.read_rows(path)] == [0, 1]
+
+
+def test_a_round_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign that goes on takes the rounds that are left, of the contender that was asked for."""
+    asked: list[tuple[float, int]] = []
+
+    def contender(_: Path, slowdown: float, index: int) -> list[dict[str, object]]:
+        asked.append((slowdown, index))
+        return [{"kernel": "chase", "outcome": "slower"}]
+
+    monkeypatch.setattr(campaign, "CONTENDERS", {"tidegauge": contender})
+    monkeypatch.setattr(campaign, "ROUNDS", dict.fromkeys(SLOWDOWNS, 2))
+    path = tmp_path / "rows.jsonl.gz"
+    campaign.append(path, [row(0)])
+    campaign.measure(path, tmp_path, 60.0, "tidegauge")
+    campaign.measure(path, tmp_path, 60.0, "")
+    assert len(asked) == len(set(asked)) == 2 * len(SLOWDOWNS) - 1
+    assert (0.0, 0) not in asked
+
+
+def test_the_table_counts_what_was_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Shares with their interval, a line for all kernels and one for each."""
+    campaign.show([row(index, "slower" if index == 0 else "undecided") for index in range(10)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    of_all = lines[1].split()
+    assert of_all[2:7] == ["all", "10", "1", "0", "9"]
+    assert of_all[-3:] == ["0.3%", "to", "44.5%"]
+
+
+def test_a_branch_is_as_much_slower_as_its_name_says(tmp_path: Path) -> None:
+    """The work is counted in steps; a branch adds its share of them, and one adds none."""
+    repository = make_repository(tmp_path / "kernels")
+
+    def steps(branch: str) -> int:
+        shown = subprocess.run(
+            ["git", "show", f"{branch}:src/kernels.py"], cwd=repository, capture_output=True, text=True, check=True
+        )
+        (line,) = (line for line in shown.stdout.splitlines() if line.startswith("STEPS"))
+        return int(line.split("=")[1])
+
+    assert steps(BASE) == STEPS
+    assert {each: steps(branch_of(each)) / STEPS - 1 for each in SLOWDOWNS} == pytest.approx(
+        {each: each for each in SLOWDOWNS}
+    )
