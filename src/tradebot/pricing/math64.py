@@ -2,8 +2,8 @@
 
 The C library's functions are calls, and one call keeps a whole loop scalar. Here each function is a polynomial (or a
 quotient of two) after a reduction of its argument that works on the bits of the float. Errors, against 40 digits:
-`exp` and `log` 1 ulp, Mills' ratio a relative 1e-15. The same operations are fused on every machine that fuses at all, so
-x86 and ARM agree to the bit; a CPU without fused multiply-add agrees to the errors above.
+`exp` and `log` 1 ulp, Mills' ratio a relative 1e-15. The same operations are fused on every machine that fuses at
+all, so x86 and ARM agree to the bit; a CPU without fused multiply-add agrees to the errors above.
 """
 
 from __future__ import annotations
