@@ -23,7 +23,7 @@ import numpy as np
 from tradebot.pricing.collocation import NODES, NODES_COARSE, POINTS, Grid, Scheme
 from tradebot.pricing.formula import Floats
 from tradebot.pricing.jit import relaxed
-from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, exp, log, mills_curve, mills_over, mills_under
+from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, exp, log, mills_over, mills_under
 from tradebot.pricing.signature import Table, Vector
 from tradebot.pricing.trigger import Put, deepest, guess
 
@@ -158,8 +158,7 @@ def _integrands(market: Put, y: Floats, grid: Grid, points: Floats) -> None:
         square = distance * distance
         growth = points[_GROWTH + m]
         density = growth * bell(square)
-        curve = mills_curve(distance)
-        tail = ONE_OVER_SQRT_2PI * density * mills_over(distance, curve) / mills_under(distance, curve)
+        tail = ONE_OVER_SQRT_2PI * density * mills_over(distance, square) / mills_under(distance, square)
         tail = points[_WEIGHT + m] * (growth - tail if d_plus > 0.0 else tail)
         won = flat * exp(rate * before - 0.5 * d_minus * d_minus)
         lost = flat * density
@@ -212,8 +211,7 @@ def _equations(market: Put, y: Floats, grid: Grid, nodes: Floats) -> None:
         distance = min(abs(d_plus), TAIL_MAX)
         square = distance * distance
         density = ONE_OVER_SQRT_2PI * bell(square)
-        curve = mills_curve(distance)
-        tail = density * mills_over(distance, curve) / mills_under(distance, curve)
+        tail = density * mills_over(distance, square) / mills_under(distance, square)
         european = deviation * (1.0 - tail if d_plus > 0.0 else tail)
         part, part_sigma = dividend * time * nodes[_N_LOST + i], dividend * time * nodes[_N_LOST_SIGMA + i] / sigma
         part_rho = time * nodes[_N_LOST_RHO + i]

@@ -26,7 +26,7 @@ from tradebot.pricing.boundary import FLOOR, Work, follow, solve
 from tradebot.pricing.collocation import NODES, TABLE, Scheme
 from tradebot.pricing.formula import DAYS_PER_YEAR, Floats
 from tradebot.pricing.jit import kernel, relaxed
-from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, exp, log, mills_curve, mills_over, mills_under
+from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, exp, log, mills_over, mills_under
 from tradebot.pricing.signature import Given, GivenIndices, GivenTable, Table
 from tradebot.pricing.trigger import Put, put
 
@@ -202,12 +202,12 @@ def _terms(row: Floats, s: float) -> tuple[float, float, float, float, float]:
         d_minus = x * slope + row[_OFFSET + k]
         d_plus = d_minus + row[_WIDTH + k]
         far_minus, far_plus = min(abs(d_minus), TAIL_MAX), min(abs(d_plus), TAIL_MAX)
-        density = ONE_OVER_SQRT_2PI * bell(far_minus * far_minus)
-        curve_minus, curve_plus = mills_curve(far_minus), mills_curve(far_plus)
-        under_minus, under_plus = mills_under(far_minus, curve_minus), mills_under(far_plus, curve_plus)
+        square_minus, square_plus = far_minus * far_minus, far_plus * far_plus
+        density = ONE_OVER_SQRT_2PI * bell(square_minus)
+        under_minus, under_plus = mills_under(far_minus, square_minus), mills_under(far_plus, square_plus)
         common = density / (under_minus * under_plus)
-        below_minus = common * mills_over(far_minus, curve_minus) * under_plus
-        below_plus = common * mills_over(far_plus, curve_plus) * under_minus * row[_RATIO + k] * inverse
+        below_minus = common * mills_over(far_minus, square_minus) * under_plus
+        below_plus = common * mills_over(far_plus, square_plus) * under_minus * row[_RATIO + k] * inverse
         below_minus = 1.0 - below_minus if d_minus < 0.0 else below_minus
         below_plus = 1.0 - below_plus if d_plus < 0.0 else below_plus
         gain, put_part = density * row[_GAIN + k], row[_PUT + k]

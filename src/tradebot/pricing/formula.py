@@ -19,11 +19,10 @@ from tradebot.pricing.math64 import (
     TAIL_MAX,
     accumulated,
     aligned_stack,
-    bell_parts,
+    bell,
     bits,
     fma,
     from_bits,
-    mills_curve,
     mills_over,
     mills_under,
     product,
@@ -73,7 +72,7 @@ def parts(  # noqa: PLR0917 - kernels are called by position
     """The two halves of the price, and spot_discounted * density(d1).
 
     Each normal CDF is density times Mills' ratio on its short side. One exponential serves both, because
-    spot_discounted * density(d1) == strike_discounted * density(d2); and one division serves all three quotients.
+    spot_discounted * density(d1) == strike_discounted * density(d2).
     """
     d1 = fma(moneyness, inverse, 0.5 * deviation)
     d2 = d1 - deviation
@@ -81,16 +80,14 @@ def parts(  # noqa: PLR0917 - kernels are called by position
     x1 = min(TAIL_MAX, x1)
     x2 = math.fabs(d2)
     x2 = min(TAIL_MAX, x2)
-    curve1 = mills_curve(x1)
-    curve2 = mills_curve(x2)
-    under1 = mills_under(x1, curve1)
-    under2 = mills_under(x2, curve2)
-    over, under = bell_parts(x1 * x1)
-    both = under1 * under2
-    ratio = spot_discounted * ONE_OVER_SQRT_2PI * over / (under * both)
-    density = ratio * both
-    spot_tail = ratio * (mills_over(x1, curve1) * under2)
-    strike_tail = ratio * (mills_over(x2, curve2) * under1)
+    square1 = x1 * x1
+    square2 = x2 * x2
+    under1 = mills_under(x1, square1)
+    under2 = mills_under(x2, square2)
+    density = spot_discounted * ONE_OVER_SQRT_2PI * bell(square1)
+    ratio = density / (under1 * under2)
+    spot_tail = ratio * (mills_over(x1, square1) * under2)
+    strike_tail = ratio * (mills_over(x2, square2) * under1)
     put = bits(strike) & SIGN_BIT
     strike_discounted = math.fabs(strike) * strike_discount
     spot_half = spot_discounted - spot_tail if bits(d1) ^ put >= 0 else spot_tail

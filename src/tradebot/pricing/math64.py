@@ -2,8 +2,8 @@
 
 The C library's functions are calls, and one call keeps a whole loop scalar. Here each function is a polynomial (or a
 quotient of two) after a reduction of its argument that works on the bits of the float. Errors, against 40 digits:
-`exp` and `log` 1 ulp, Mills' ratio a relative 1e-15. The same operations are fused on every machine that fuses at
-all, so x86 and ARM agree to the bit; a CPU without fused multiply-add agrees to the errors above.
+`exp` and `log` 1 ulp, `mills` a relative 1e-15. The same operations are fused on every machine that fuses at all, so
+x86 and ARM agree to the bit; a CPU without fused multiply-add agrees to the errors above.
 """
 
 from __future__ import annotations
@@ -145,50 +145,33 @@ def bell(square: float) -> float:
 
 
 @inlined
-def bell_parts(square: float) -> tuple[float, float]:
-    """`bell` as numerator and denominator, for who divides anyway.
-
-    As in `exp` square = 2 ln(2) n + r, and e**(-r/2) = (1 - t) / (1 + t) with t = tanh(r/4), itself a quotient of
-    two polynomials of r**2: half the operations of `bell`'s own. 2**-n enters by an addition to the exponent's bits.
-    """
-    shifted = fma(square, -0.5 * _LOG2_E, _ROUNDER)
-    n = shifted - _ROUNDER
-    r = fma(n, 2.0 * _LN2_LOW, fma(n, 2.0 * _LN2_HIGH, square))
-    z = r * r
-    even = fma(fma(6.198517923286249e-05, z, 0.027777026122720688), z, 1.0)
-    odd = r * fma(fma(1.0326170836182982e-06, z, 0.0017359231973469635), z, 0.25)
-    return from_bits(bits(even - odd) + (bits(shifted) << 52)), even + odd
-
-
-@inlined
-def mills_curve(x: float) -> float:
-    """What `mills_over` and `mills_under` take beside x."""
-    return x * (x + 4.0)
-
-
-@inlined
-def mills_over(x: float, curve: float) -> float:
+def mills_over(x: float, square: float) -> float:
     """The numerator of Mills' ratio (1 - normal CDF) / density on 0 <= x <= TAIL_MAX; see `mills_under`."""
-    p = fma(x + 10.401290556752313, curve + 40.91132866462385, -227.74970206204748)
-    p = fma(p, curve + 9.408873652820082, -417.39786433489036)
-    p = fma(p, curve + 17.985959635627154, 1928.0270201099163)
-    return fma(p, curve + 11.606053304797527, -1086.7370100028875)
+    even = fma(27.08400706733815, square, 3004.2493085766127)
+    odd = fma(0.9999999999965121, square, 358.5838860690908)
+    even = fma(even, square, 72329.72205171407)
+    odd = fma(odd, square, 17425.37975034836)
+    even = fma(even, square, 442585.95255184907)
+    odd = fma(odd, square, 214904.1503155221)
+    even = fma(even, square, 374844.5405009625)
+    odd = fma(odd, square, 579039.6906013675)
+    return fma(odd, x, even)
 
 
 @inlined
-def mills_under(x: float, curve: float) -> float:
-    """Its denominator, apart so that two ratios can share one division.
-
-    The quotient is minimax in relative terms (1e-16, degrees 9 and 10, leading coefficients 1), its polynomials are
-    in the form of Knuth and Eve: in x + 2 the odd part has real zeros, by each of which the polynomial can be divided
-    with a remainder that is a number. So two degrees cost one fused multiply-add and one addition, for which CPUs
-    have units of their own. Of all orders of the zeros these are among those that round least.
-    """
-    p = fma(x + 10.401290556690372, x, 34.95384270922099)
-    p = fma(p, curve + 7.672592007969333, -123.86626535961527)
-    p = fma(p, curve + 12.668610160893415, 1075.6679499919294)
-    p = fma(p, curve + 4.894585453690784, -7345.523677788612)
-    return fma(p, curve + 20.722584938401106, 115078.48849865566)
+def mills_under(x: float, square: float) -> float:
+    """Its denominator. Both are polynomials of positive terms, hence exact to a few roundings, and apart so that
+    two ratios can share one division. Even and odd terms go separate ways for the sake of shorter chains."""
+    even = square + 359.5838861354605
+    odd = fma(27.08400706662175, square, 3031.333311945573)
+    even = fma(even, square, 17781.963776012264)
+    odd = fma(odd, square, 75279.79953100959)
+    even = fma(even, square, 231622.44113841176)
+    odd = fma(odd, square, 509176.74586642813)
+    even = fma(even, square, 762621.2209003933)
+    odd = fma(odd, square, 700640.2752698514)
+    even = fma(even, square, 299082.6715669624)
+    return fma(odd, x, even)
 
 
 @inlined
@@ -196,7 +179,6 @@ def normal_cdf(x: float) -> float:
     """Of one value; the pricing loops take it apart to share its exponential and its division."""
     distance = math.fabs(x)
     distance = min(TAIL_MAX, distance)
-    over, under = bell_parts(distance * distance)
-    curve = mills_curve(distance)
-    tail = ONE_OVER_SQRT_2PI * over * mills_over(distance, curve) / (under * mills_under(distance, curve))
+    square = distance * distance
+    tail = ONE_OVER_SQRT_2PI * bell(square) * mills_over(distance, square) / mills_under(distance, square)
     return tail if x < 0.0 else 1.0 - tail

@@ -21,7 +21,7 @@ import numpy as np
 
 from tradebot.pricing.formula import Floats
 from tradebot.pricing.jit import relaxed
-from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, log, mills_curve, mills_over, mills_under
+from tradebot.pricing.math64 import ONE_OVER_SQRT_2PI, TAIL_MAX, bell, log, mills_over, mills_under
 
 CHUNK: Final = 128  # contracts
 STRIDE: Final = CHUNK + 8  # fields a power of two apart would wait for one another's stores
@@ -64,10 +64,10 @@ def _measure(scratch: Floats, first: int, last: int) -> None:
         ratio = x * over
         d_plus, d_minus = ratio + 0.5 * s, 0.5 * s - ratio
         near, far = min(abs(d_plus), TAIL_MAX), min(d_minus, TAIL_MAX)
-        near_curve, far_curve = mills_curve(near), mills_curve(far)
-        near_under, far_under = mills_under(near, near_curve), mills_under(far, far_curve)
-        near_part = mills_over(near, near_curve) * far_under
-        far_part = mills_over(far, far_curve) * near_under
+        near_square, far_square = near * near, far * far
+        near_under, far_under = mills_under(near, near_square), mills_under(far, far_square)
+        near_part = mills_over(near, near_square) * far_under
+        far_part = mills_over(far, far_square) * near_under
         above = d_plus > 0.0
         part = near_part + (far_part if above else -far_part)
         part = max(_PART_MIN, part)
