@@ -233,20 +233,10 @@ def _refuse(name: str, module: Any) -> None:
         raise SystemExit(f"{name} cannot do without {', '.join(missing)}: see `entry`")
 
 
-def _interleave(target: Target) -> None:
-    """Two vectors a turn of a loop where registers are many: a formula is one long chain, and a CPU that looks ahead
-    by one turn has too little to do. What is left takes single vectors. LLVM keeps this for the rest of the process.
-    """
-    if "+avx512f" in target.features:
-        llvm.set_option("tradebot", "-force-vector-interleave=2")
-        llvm.set_option("tradebot", "-epilogue-vectorization-force-VF=8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="+", metavar="MODULE")
     names = parser.parse_args().modules
-    _interleave(Target.host())
     sys.stdout.buffer.write(msgspec.msgpack.encode(compiled(names)))
 
 
