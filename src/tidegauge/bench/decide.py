@@ -1,6 +1,6 @@
 """Slower, not slower, faster or undecided: what the pairs so far allow to be said.
 
-In come log ratios, one number for each pair of processes: log(min CPU of head / min CPU of base). `look` judges
+In come log ratios, one number for each pair of processes: what `pair` makes of its slices. `look` judges
 them at one look of a plan; `judge` takes the looks in order, as a run does, and stops at the first that decides;
 `holm` and `verdicts` then read a whole suite.
 

@@ -65,7 +65,7 @@ def subject_of(name: str) -> str:
     return f"{plain[: SUBJECT_MAX - 9]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def pair_findings(measured: list[Measured], proof: Proof, plan: Plan, judges_cpu: bool) -> Iterator[Finding]:
+def pair_findings(measured: list[Measured], proof: Proof, plan: Plan, *, judges_cpu: bool) -> Iterator[Finding]:
     """What the pairs say of CPU time, and of wall time where a benchmark waits: each clock is a family of its own."""
     family = plan.for_suite(len(measured))
     for clock in ("cpu", "wall"):

@@ -1,12 +1,12 @@
 """One ping-pong pair: a fresh process a side on one core, slices in turn, one number in the end.
 
-    base ──Worker─┐  A B B A A B B A … slices of 5 to 20 ms   ┌─ least CPU a call of each side
+    base ──Worker─┐  A B B A A B B A … slices of 5 to 20 ms   ┌─ CPU a call, two slices a turn
                   ├──────────────────────────────────────────▶┤
-    head ──Worker─┘                                           └─ log(head / base): the unit of every test
+    head ──Worker─┘                                           └─ median of log(head / base): the unit
 
 Both sides live through the same seconds on the same core, so that what the machine does to one it does to
-the other; which side begins is drawn from the seed and turned round in the next pair. The hash seed differs
-from pair to pair, because it decides layouts that outlast a process, and is equal on both sides of one.
+the other; which side begins is drawn from the seed and turned round in the next pair. The layout
+differs from pair to pair, because it outlasts whatever a process does, and is equal on both sides of one (`layout`).
 
 A pair never raises for what a suite does: errors, time-outs and deaths come back as `error`, with the side.
 Each worker lives under `tidegauge.guard`, which ends it and all that it started when we stop or are killed.
@@ -175,7 +175,7 @@ def _measure(pair: Pair, workers: dict[str, Worker], order: tuple[str, ...], set
     base_wall_ns, head_wall_ns = (min(slices[name].wall_ns) for name in SIDES)
     blind = [name for name, least_ns in (("base", base_ns), ("head", head_ns)) if least_ns <= 0]
     if blind:
-        raise WorkerError("both" if len(blind) == 2 else blind[0], "it used less CPU time than the clock can see")
+        raise WorkerError(who(blind), "it used less CPU time than the clock can see")
     for worker in workers.values():
         worker.ask("stop")
     return msgspec.structs.replace(
