@@ -20,7 +20,7 @@ import compare_american
 import compare_pricing as compare
 import peers_pricing as peers
 import start_pricing
-from compare_pricing import BOOK, SEED, UNDERLYINGS, least
+from compare_pricing import BOOK, SEED, UNDERLYINGS, least, moving
 from peers_pricing import Sample
 
 SECONDS = 0.3
@@ -55,10 +55,10 @@ def kernels() -> None:
     totals = peers.ours_totals(whole)
     measured = turns(
         {
-            "ours": lambda: ours(101.0),
-            "numpy": lambda: numpy(101.0),
-            "quantlib": lambda: quantlib(101.0),
-            "totals": lambda: totals(101.0),
+            "ours": moving(ours),
+            "numpy": moving(numpy),
+            "quantlib": moving(quantlib),
+            "totals": moving(totals),
         }
     )
     rate = max(compare.fma_per_ns(0.1) for _ in range(TURNS))
@@ -75,10 +75,10 @@ def the_book() -> None:
     arrays, small = peers.numpy_ndtr(Sample.of(BOOK, SEED)), peers.numpy_ndtr(Sample.of(100, SEED))
     measured = turns(
         {
-            "tick": lambda: book.on_tick(symbol, 101.0),
-            "numpy": lambda: arrays(101.0),
+            "tick": moving(lambda spot: book.on_tick(symbol, spot)),
+            "numpy": moving(arrays),
             "hundred": lambda: one.revalue(peers.AT),
-            "small": lambda: small(101.0),
+            "small": moving(small),
         }
     )
     say("book/tick_us", [turn["tick"] / 1e3 for turn in measured], "us")
