@@ -76,16 +76,14 @@ def fma_per_ns(seconds: float) -> float:
 
 
 def operations(function: str, divisions: int) -> float:
-    """Multiplications and fused multiply-adds an option, counted in the widest loop of a function of `slices`.
+    """Multiplications and fused multiply-adds an option, counted in the vector loops of a function of `slices`.
 
-    How often a formula divides says how many options a turn of the loop prices.
+    How often a formula divides says how many options a turn of the loops prices.
     """
-    blocks = re.split(r"\n\.LBB\w+:", assembly(slices.__name__, [function])[function])
+    text = assembly(slices.__name__, [function])[function]
     arithmetic = re.compile(r"\tv?(?:fn?m(?:add|sub|la|ls)|mul|fmul)\w*\S*\s[^\n]*(?:zmm|ymm|\.2d)")
     division = re.compile(r"\tv?f?div\S*\s[^\n]*(?:zmm|ymm|\.2d)")
-    loops = [(len(arithmetic.findall(block)), len(division.findall(block))) for block in blocks]
-    count, divided = max(loop for loop in loops if loop[1])
-    return count / divided * divisions
+    return len(arithmetic.findall(text)) / len(division.findall(text)) * divisions
 
 
 def least(run: Callable[[], object], seconds: float) -> float:

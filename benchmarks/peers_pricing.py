@@ -62,7 +62,7 @@ class Sample:
 
 def tables(sample: Sample) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.int64]]:
     """The book's tables, filled by whole arrays (a million `add`s would take a minute), and each option's column."""
-    room = [max(-(-length // slices.LANES) * slices.LANES, slices.LANES_MIN) for length in sample.lengths]
+    room = [max(-(-length // slices.LANES) * slices.LANES, slices.LANES) for length in sample.lengths]
     inputs, outputs = table(slices.INPUTS, sum(room)), table(FIGURES, sum(room))
     inputs[:] = padding(inputs.shape[1])
     rows, underlyings = table(8, slices.SLICE_COLUMNS), table(8, slices.UNDERLYING_COLUMNS)

@@ -30,6 +30,7 @@ from llvmlite import ir
 from numba.core import codegen, config
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
+from numba.core.options import _mapping
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 from numba.extending import intrinsic
@@ -75,8 +76,11 @@ class Generator(codegen.CPUCodegen):
             llvm.initialize_all_asmprinters()
         options = {"cpu": self._target.cpu, "features": self._target.features, "opt": config.OPT}
         if self._target.python:
-            static = self._target.triple.startswith("x86")  # what LLVM's own loader can relocate
-            options |= {"reloc": "static" if static else "default", "codemodel": "jitdefault", "jit": True}
+            # Where code and constants may lie anywhere, as is the default on x86, each constant costs a loop an
+            # instruction for its address and, half the time, a load. `loader` lays them side by side.
+            near = {"reloc": "pic", "codemodel": "small"}
+            anywhere = {"reloc": "default", "codemodel": "jitdefault"}
+            options |= {"jit": True} | (near if self._target.triple.startswith("x86") else anywhere)
         else:
             options |= {"reloc": "pic", "codemodel": "default"}
         self._tm = llvm.Target.from_triple(self._target.triple).create_target_machine(**options)
@@ -109,6 +113,12 @@ class Library(codegen.AOTCodeLibrary):
         super()._optimize_final_module()
 
 
+class Options(cpu_target.options):  # type: ignore[misc, name-defined]
+    """numba's options, and one of its flags that has no option."""
+
+    noalias = _mapping("noalias")
+
+
 class Workshop:
     """Compiles the kernels of modules for one target."""
 
@@ -121,9 +131,7 @@ class Workshop:
             _internal_codegen=self._generator,
             get_executable=lambda *_: [].append,  # nothing is run: any builtin serves numba as a key, if it is new
         )
-        descriptor = SimpleNamespace(
-            options=cpu_target.options, typing_context=cpu_target.typing_context, target_context=context
-        )
+        descriptor = SimpleNamespace(options=Options, typing_context=cpu_target.typing_context, target_context=context)
         self._context = context
         self._dispatcher: Any = type("Compiled", (Dispatcher,), {"targetdescr": descriptor})
 

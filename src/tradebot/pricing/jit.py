@@ -1,8 +1,9 @@
 """What is compiled, and how: marks that cost nothing, for the compiler is a process of its own (`compiler`).
 
-`@kernel` is what Python calls, `@inlined` and `@routine` are what kernels call, `@operation` is one instruction, and
-`@relaxed` loosens the rules of a routine or a kernel. A marked function stays the Python function that it was; a
-kernel becomes a `Kernel`, whose annotations are its one and only signature: no other can be compiled by accident.
+`@kernel` is what Python calls, `@inlined`, `@apart` and `@routine` are what kernels call, `@operation` is one
+instruction, and `@relaxed` loosens the rules of a routine or a kernel. A marked function stays the Python function that
+it was; a kernel becomes a `Kernel`, whose annotations are its one and only signature: no other can be compiled by
+accident.
 
 A kernel is called with all its arguments, or bound to the first of them: `bind` looks at the arrays once and keeps
 them alive, and what it returns takes the numbers that are left, which costs 50 ns. Its machine code comes from
@@ -67,6 +68,11 @@ class Kernel(Generic[P, R]):
 def inlined(function: F) -> F:
     """For scalars, and small enough that LLVM inlines it: a call that stays a call stops vectorisation."""
     return _marked(function, forceinline=True)
+
+
+def apart(function: F) -> F:
+    """`inlined`, and no two of its arrays may share memory: its loops need not look whether they do."""
+    return _marked(function, forceinline=True, noalias=True)
 
 
 def routine(function: F) -> F:

@@ -23,9 +23,9 @@ from tradebot.domain.instruments import OptionContract, Right
 from tradebot.pricing import slices as kernels
 from tradebot.pricing.calendar import expiry_instant
 from tradebot.pricing.formula import DEVIATION, FIGURES, INVERSE, STRIKE, Floats
-from tradebot.pricing.slices import FIRST, INPUTS, LANES, LANES_MIN, NEXT, NONE, SIGMA
+from tradebot.pricing.slices import FIRST, INPUTS, LANES, NEXT, NONE, SIGMA
 
-START_COLUMNS: Final = 8 * LANES_MIN
+START_COLUMNS: Final = 16 * LANES
 START_ROWS: Final = 8
 CACHE_LINE: Final = 64  # bytes
 PAGE_COLUMNS: Final = 512  # float64 in 4 KiB
@@ -42,7 +42,7 @@ class Slice:
 
     @property
     def stop(self) -> int:
-        return self.start + max(-(-len(self.contracts) // LANES) * LANES, LANES_MIN)
+        return self.start + max(-(-len(self.contracts) // LANES) * LANES, LANES)
 
 
 class Lanes:
@@ -120,7 +120,7 @@ class Lanes:
         self.slices[row] = 0.0
         self.slices[row, kernels.EXPIRES_S] = expires_s
         self._by_expiry[underlying][expires_s] = home
-        self._move(home, LANES_MIN)
+        self._move(home, LANES)
         self._chain(underlying)
         return home
 

@@ -61,7 +61,8 @@ class Object:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        # `use_lmm`: code and constants in one piece, so that they find one another (`compiler.Generator`).
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine, use_lmm=True)
         for name, each in OBJECTS.items():
             llvm.add_symbol(name, id(each))
         # LLVM ends the process where a symbol is missing.

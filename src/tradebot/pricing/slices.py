@@ -37,7 +37,6 @@ from tradebot.pricing.math64 import exp, log
 from tradebot.pricing.signature import Table
 
 LANES: Final = 8  # float64 in the widest vector of any CPU at hand
-LANES_MIN: Final = 2 * LANES  # of a slice: below, LLVM holds its check that no two rows overlap to be too dear
 NONE: Final = -1.0
 SECONDS_PER_YEAR: Final = 365 * 86_400.0
 

@@ -68,9 +68,9 @@ def totals(of: Book, symbol: str = "X") -> list[float]:
     return [each.value, each.delta, each.gamma, each.theta, each.vega, each.rho]
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 9, 63, 64, 65, 300])
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 63, 64, 65, 300, 1_100, 2_200])
 def test_totals_are_right_at_every_length(count: int) -> None:
-    """Whether a slice fills its vectors, or the tables have moved, makes no difference to the sums."""
+    """Whether a slice fills its vectors or its blocks, or the tables have moved, makes no difference to the sums."""
     held = book(count)
     shares = [100.0 * (number % 5 - 7) for number in range(count)]
     np.testing.assert_allclose(totals(held), expected(list(range(count)), shares), rtol=1e-12, atol=1e-9)
@@ -128,7 +128,7 @@ def test_lanes_stay_dense_and_tables_bounded() -> None:
             lanes.remove(contract(number))
     columns = [lanes.column(contract(number)) for number in range(392, 400)]
     assert len(set(columns)) == 8
-    assert lanes.inputs.shape[1] <= 6 * 400 + slices.LANES_MIN * 4
+    assert lanes.inputs.shape[1] <= 6 * 400 + slices.LANES * 4
 
 
 def test_the_running_portfolio_does_not_drift() -> None:
@@ -189,7 +189,7 @@ def test_the_hot_loops_are_as_wide_as_the_cpu(room: ModuleType, functions: tuple
         register = r"v\d+\.2d"
     for source in assembly(room.__name__, functions).values():
         arithmetic = re.findall(rf"\b(?:v?fn?m|vmul|fmul|fml)\w*[^\n]*\b%?{register}", source)
-        assert len(arithmetic) >= 60
+        assert len(arithmetic) >= 65  # two of the three passes of `price_slice` have 63
 
 
 def test_a_width_of_figures_is_the_width_of_the_tuple() -> None:
