@@ -29,6 +29,8 @@ START_COLUMNS: Final = 16 * LANES
 START_ROWS: Final = 8
 CACHE_LINE: Final = 64  # bytes
 PAGE_COLUMNS: Final = 512  # float64 in 4 KiB
+APART: Final = 104  # columns from row to row within a page: of twenty distances the best beyond the caches
+LONG: Final = 8 * PAGE_COLUMNS  # a row, for which that is worth up to a page of room
 
 
 @dataclass(slots=True)
@@ -182,9 +184,12 @@ def grown(old: Floats) -> Floats:
 
 def table(rows: int, columns: int) -> Floats:
     """Zeros whose rows begin on cache lines, and not all on the same line of their page: rows a multiple of 4 KiB
-    apart would drive one another out of the first-level cache."""
+    apart would drive one another out of the first-level cache. Beyond the caches the distance is worth a third of the
+    time of a book: 2.2 ns an option, or 3.4."""
     stride = -(-columns // LANES) * LANES
-    if stride % PAGE_COLUMNS == 0:
+    if stride >= LONG:
+        stride += (APART - stride) % PAGE_COLUMNS
+    elif stride % PAGE_COLUMNS == 0:
         stride += LANES
     buffer = np.zeros(rows * stride + LANES)
     skip = -buffer.ctypes.data % CACHE_LINE // buffer.itemsize

@@ -173,6 +173,13 @@ def test_rows_do_not_share_their_place_in_a_page() -> None:
         assert made.strides[0] % 4096
 
 
+@pytest.mark.parametrize("columns", [5_000, 8_192, 100_000, 999_936])
+def test_long_rows_are_spread_over_a_page(columns: int) -> None:
+    """From a row to the next it is at least 8 cache lines of a page, however many columns are asked for."""
+    within = table(6, columns).strides[0] % 4096
+    assert 8 * 64 <= within <= 4096 - 8 * 64
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("room", "functions"), [(slices, ("reprice", "recomputed")), (european, ("price_each",))])
 def test_the_hot_loops_are_as_wide_as_the_cpu(room: ModuleType, functions: tuple[str, ...]) -> None:
