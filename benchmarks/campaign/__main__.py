@@ -3,8 +3,9 @@
     python -m campaign [--seconds 3600] [--rows results/campaign/rows.jsonl.gz]     (in benchmarks/)
     python -m campaign --show
 
-A round compares base and one branch by one contender: four verdicts. Its rows are appended as one block, with the
-machine's load, so that a campaign that is killed loses one round. `--show` prints the table of what there is.
+A round compares base and one branch by one contender: four verdicts, beside as many busy processes as BESIDE says. Its
+rows are appended as one block, with the machine's load, so that a campaign that is killed loses one round. `--show`
+prints the table of what there is.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 
 from scipy.stats import beta
 
+from campaign.beside import busy
 from campaign.contenders import CONTENDERS
 from campaign.repository import SLOWDOWNS, make_repository
 
@@ -35,6 +37,7 @@ ROWS = ROOT / "results" / "campaign" / "rows.jsonl.gz"
 ROUNDS = {0.0: 76, 0.02: 5, 0.03: 26, 0.05: 5, 0.10: 5}
 ROUNDS_OF_PEERS = {0.0: 10, 0.02: 3, 0.03: 5, 0.05: 3, 0.10: 3}
 SEED = 20
+BESIDE = (0, 0, 4, 0, 13)  # busy processes, of the rounds by their index: on two cores, a load of up to 15
 
 
 def rounds() -> list[tuple[str, float, int]]:
@@ -77,8 +80,10 @@ def measure(path: Path, repository: Path, seconds: float, asked: str) -> None:
             sys.stderr.write(f"{len(left) - place} rounds are left: run it again\n")
             return
         begin_s = time.monotonic()
-        found = CONTENDERS[contender](repository, slowdown, index)
-        common = {"contender": contender, "slowdown": slowdown, "round": index}
+        beside = BESIDE[index % len(BESIDE)]
+        with busy(beside):
+            found = CONTENDERS[contender](repository, slowdown, index)
+        common = {"contender": contender, "slowdown": slowdown, "round": index, "beside": beside}
         common["version"] = _version()
         took = {"load": os.getloadavg()[0], "round_seconds": round(time.monotonic() - begin_s, 2)}
         append(path, [common | row | ({} if "pair" in row else took) for row in found])
@@ -99,6 +104,8 @@ def show(rows: list[dict[str, Any]]) -> None:
     groups: dict[tuple[str, float, str], list[dict[str, Any]]] = defaultdict(list)
     for row in verdicts:
         groups[row["contender"], row["slowdown"], "all"].append(row)
+        if row.get("beside"):
+            groups[row["contender"], row["slowdown"], f"beside {row['beside']}"].append(row)
         groups[row["contender"], row["slowdown"], row["kernel"]].append(row)
     line = "{:26}{:>6} {:10}{:>9}{:>8}{:>8}{:>11}{:>10}{:>13}   {}\n"
     head = ("contender", "truth", "kernel", "verdicts", "slower", "faster", "undecided", "no answer", "s/benchmark")

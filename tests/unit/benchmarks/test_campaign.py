@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from campaign import __main__ as campaign
+from campaign.beside import busy
 from campaign.repository import BASE, SLOWDOWNS, STEPS, branch_of, make_repository
 
 
@@ -77,3 +80,12 @@ def test_a_branch_is_as_much_slower_as_its_name_says(tmp_path: Path) -> None:
     assert {each: steps(branch_of(each)) / STEPS - 1 for each in SLOWDOWNS} == pytest.approx(
         {each: each for each in SLOWDOWNS}
     )
+
+
+def test_the_work_beside_ends_with_its_round() -> None:
+    """As many processes as asked for run within, each in a session of its own, and none is left after."""
+    with busy(2):
+        beside = psutil.Process().children()
+        assert len(beside) == 2
+        assert len({os.getsid(each.pid) for each in beside} - {os.getsid(0)}) == 2
+    assert not any(each.is_running() for each in beside)
