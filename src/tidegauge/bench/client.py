@@ -29,6 +29,7 @@ READY_S_MIN = 30.0  # imports are no part of what a suite's own timeout is about
 ANSWER_BYTES_MAX = 64 * 1024
 SAID_BYTES_MAX = 2_000
 WORKER = Path(__file__).with_name("worker.py")
+PREFERENCE = -20  # the most that the scheduler knows
 
 
 class WorkerError(TidegaugeError):
@@ -92,6 +93,8 @@ class Worker:
         finally:
             os.close(control)
             os.close(status)
+        if job.core is not None:
+            _prefer(self._guard.pid)
         self._send(msgspec.json.encode(job) + b"\n")
 
     def wait_until_ready(self) -> dict[str, Any]:
@@ -190,3 +193,12 @@ class Worker:
         guard_process: subprocess.Popen[bytes] | None = getattr(self, "_guard", None)
         if guard_process and guard_process.stdout:
             guard_process.stdout.close()
+
+
+def _prefer(pid: int) -> None:
+    """Ask the scheduler to let a session that measures go first, which root may: others' work then lengthens its pairs
+    and no longer decides how many there are time for. At a load of 23 on two cores 12 took as long as 8."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, PREFERENCE)
+        # Linux may give each session an equal share; a process's own preference then counts within its session only.
+        Path(f"/proc/{pid}/autogroup").write_text(str(PREFERENCE), encoding="ascii")

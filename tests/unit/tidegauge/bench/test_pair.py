@@ -1,6 +1,8 @@
 """A pair of sides that are this very Python: what is drawn from the seed, what comes back, what is cleaned up."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -8,7 +10,7 @@ import pytest
 
 from support.suites import benchmark
 from support.suites import side as a_side
-from tidegauge.bench.client import Worker, WorkerError, WorkerJob
+from tidegauge.bench.client import PREFERENCE, Worker, WorkerError, WorkerJob
 from tidegauge.bench.layout import held_still, is_possible
 from tidegauge.bench.model import Side
 from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair
@@ -29,6 +31,10 @@ def time_core():
 def time_address():
     with open(os.environ["SEEN"], "a") as file:
         file.write(f"{id(os.getpid)} {len(os.environ['TIDEGAUGE_STACK_PADDING'])}\\n")
+
+def time_preference():
+    with open(os.environ["SEEN"], "a") as file:
+        file.write(f"{os.getpriority(os.PRIO_PROCESS, 0)}\\n")
 
 def time_hello():
     print("last words")
@@ -116,6 +122,23 @@ def test_a_pair_leaves_no_file_behind(side: Side, tmp_path: Path) -> None:
     assert pair.error_side == "both"
     assert list((tmp_path / "scratch").iterdir()) == []
     assert psutil.Process().num_fds() == descriptors
+
+
+@pytest.mark.parametrize("core", [0, None])
+def test_what_is_timed_on_a_core_goes_first(side: Side, tmp_path: Path, core: int | None) -> None:
+    """A worker with a core of its own asks for the scheduler's preference, and gets it where we may; no other does."""
+    ask = f"import os; os.setpriority(os.PRIO_PROCESS, 0, {PREFERENCE})"
+    may = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=False).returncode == 0
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    job = WorkerJob(benchmark_dir=str(side.benchmark_dir), id="bench.time_preference", core=core, setup_core=core)
+    worker = Worker("head", side.python, job, env=side.env, cwd=tmp_path, timeout_s=30)
+    try:
+        worker.wait_until_ready()
+        worker.ask("run", 1, 1)
+    finally:
+        worker.close()
+    seen = {int(line) for line in (tmp_path / "seen").read_text().split()}
+    assert seen == {PREFERENCE if may and core is not None else ours}
 
 
 def test_a_dead_worker_says_how_it_ended(side: Side, tmp_path: Path) -> None:
