@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from tidegauge.bench.build import find_repository, git
-from tidegauge.bench.findings import subject_of
 from tidegauge.bench.kept import CPU, Kept, choose_machine, read_kept
+from tidegauge.bench.model import subject_of
 from tidegauge.bench.steps import CONFIDENCE, RESULTS_MAX, RESULTS_MIN, find_steps
 from tidegauge.bench.suite import read_config
 from tidegauge.errors import TidegaugeError

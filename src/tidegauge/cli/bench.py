@@ -9,7 +9,8 @@ import msgspec
 import typer
 from rich.console import Console
 
-from tidegauge.cli.options import AsJson, Seed, interrupted, say, show_run, terminable
+from tidegauge.cli.options import AsJson, BudgetOverrides, Seed, interrupted, say, show_run, terminable
+from tidegauge.config import load_bench
 from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
 from tidegauge.records import RunWriter
@@ -49,6 +50,7 @@ def bench(
     bisect: Bisect = False,
     bisect_seconds: BisectSeconds = 300.0,
     seed: Seed = 1,
+    budget: BudgetOverrides = [],  # noqa: B006 - typer copies it
     json: AsJson = False,
 ) -> int:
     """Compare two commits of any repository with an asv.conf.json, benchmark by benchmark.
@@ -58,6 +60,11 @@ def bench(
     is judged by wall time too, while the machine is quiet. Where valgrind is here, the instructions of a call are
     counted; a rise of more than 0.5 % is a fail. Peaks of memory and counts are compared as they are.
 
+    --budget gives one figure a limit of its own, as [budgets] of tidegauge.toml does: certainly above it fails,
+    certainly below it passes. --budget 'bench/bench_x.time_y(10)/cpu_ratio=1.10' lets it be 10 % slower, and
+    instructions_ratio, wall_ratio, peakmem_ratio and track_ratio likewise. A name that this run does not judge is
+    wrong use.
+
     With --bisect the commits between the two are halved, by the same pairs against BASE, until one commit is left for
     each of the largest slowdowns, or the range that cannot be judged: its finding is bench/<benchmark>/culprit.
 
@@ -65,12 +72,15 @@ def bench(
     """
     from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - asv is needed by this verb alone
     from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415
-    from tidegauge.bench.lane import TIERS, BenchSettings, Lane  # noqa: PLC0415
+    from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415
     from tidegauge.bench.plan import Plan  # noqa: PLC0415
+    from tidegauge.bench.promises import TIERS, Promises  # noqa: PLC0415
 
     tiers = tuple(filter(None, (name.strip() for name in tier.split(","))))
     if not tiers or not set(tiers) <= set(TIERS):
         raise TidegaugeError(f"--tier {tier} is not of {', '.join(TIERS)}", "For example: --tier cpu.")
+    if budget and self_proof_only:
+        raise TidegaugeError("--budget says nothing of --self-proof-only, which compares nothing", "Leave one out.")
     root = Path.cwd()
     settings = BenchSettings(
         base=base,
@@ -80,6 +90,7 @@ def bench(
         plan=Plan(delta=delta, seconds_max=max_seconds),
         count=CountSettings(run_s_max=max_seconds),
         tiers=tiers,
+        promises=Promises.made(load_bench(root).budgets, budget),
         resume=resume,
         bisect_seconds_max=bisect_seconds if bisect else 0.0,
     )
