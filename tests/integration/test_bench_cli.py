@@ -119,6 +119,7 @@ def test_what_valgrind_cannot_run_is_not_measured_and_named(tmp_path: Path) -> N
     (finding,) = findings.values()
     assert finding["name"] == "bench/instructions/valgrind"
     assert finding["reason"].startswith("valgrind is not here")
+    assert finding["reason"].endswith("Or leave them out: --tier cpu,wall,values.")
 
 
 def test_a_budget_of_its_own_lets_a_benchmark_be_slower(tmp_path: Path) -> None:
