@@ -28,6 +28,7 @@ from tidegauge.records import Budget, Finding
 from tidegauge.verdicts import Verdict
 
 PROOF_NAME = "bench/self-proof/seen"
+UNFINISHED = "the run ended before this was decided: `tidegauge bench --resume` goes on"
 NO_PROMISES = Promises()
 COUNT_VERDICTS = {
     Outcome.SLOWER: Verdict.FAIL,
@@ -96,12 +97,13 @@ def _pair_finding(  # noqa: PLR0917 - one finding's parts
     if trial.note or judgement is None:
         failed = bool(trial.pairs and trial.pairs[-1].error)
         verdict = Verdict.FAIL if failed else Verdict.NOT_MEASURED
-        return Finding(name=name, verdict=verdict, reason=trial.note or "it has no pair", evidence=evidence)
+        return Finding(name=name, verdict=verdict, reason=trial.note or UNFINISHED, evidence=evidence)
     verdict, reason = verdict_of[trial.name], judgement.reason
     if not proof.ok:
         verdict, reason = Verdict.NOT_MEASURED, f"the machine did not prove itself: {proof.reason}"
     elif judgement.outcome is Outcome.UNDECIDED:
-        reason = f"{reason}{_what_would_decide(trial, judgement, clock)}"
+        after = f"; {UNFINISHED}" if trial.goes_on else _what_would_decide(trial, judgement, clock)
+        reason = f"{reason}{after}"
     elif judgement.outcome is Outcome.SLOWER:
         reason = f"{reason}{compared(judgement, each.count_judgement)[0] if clock == 'cpu' else ''}{_clause(each)}"
         evidence |= _details(each)

@@ -19,6 +19,7 @@ from tidegauge.bench.build import build, find_repository, only_one
 from tidegauge.bench.callgrind import find_valgrind
 from tidegauge.bench.culprit import Hunt, find_culprits
 from tidegauge.bench.findings import (
+    UNFINISHED,
     Measured,
     count_finding,
     not_compared,
@@ -33,7 +34,7 @@ from tidegauge.bench.model import Benchmark, Side, Suite
 from tidegauge.bench.pair import Bench, PairSettings
 from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.plan import Plan
-from tidegauge.bench.promises import CPU, INSTRUCTIONS, TIERS, VALUES, WALL, Promises
+from tidegauge.bench.promises import CPU, INSTRUCTIONS, TIERS, VALUES, WALL, Promises, figures
 from tidegauge.bench.rounds import run_rounds, taken_up
 from tidegauge.bench.selfproof import Proof, power, prove
 from tidegauge.bench.store import PairLog, keep_in_asv, read_counts, read_pairs
@@ -67,6 +68,16 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
     bisect_seconds_max: float = 0.0  # for the search of what made a benchmark slower; 0: no search
 
 
+class _Comparison(msgspec.Struct):
+    """All that becomes findings, however far it came; `proof` is None as long as no pair was asked for."""
+
+    measured: list[Measured]
+    silent: Trial
+    slowed: Trial
+    proof: Proof | None = None
+    is_whole: bool = False
+
+
 class Lane:
     def __init__(
         self, start: Path, settings: BenchSettings, writer: RunWriter, *, seed: int, show: Callable[[str], None]
@@ -93,19 +104,22 @@ class Lane:
             path = self._config.results / "pairs" / f"{base.commit[:12]}-{head.commit[:12]}.jsonl"
             if not settings.resume:
                 path.unlink(missing_ok=True)
-            measured, proof = self._pairs(timed, base, head, path, scratch)
+            comparison = self._comparison(timed, base, head)
+            measured = comparison.measured
             try:
+                self._pairs(comparison, path, scratch)
                 if INSTRUCTIONS in settings.tiers and timed:
                     self._count(measured, base, head, path.with_suffix(".instructions.jsonl"), scratch)
                 if VALUES in settings.tiers:
                     self._read([each for each in compared if each.kind != "time"], base, head, scratch)
                 self._explain(measured, base, head, path.with_suffix(".folded"), scratch)
-            finally:  # hours of pairs are not lost with the counts that somebody did not wait for
-                self._record(measured, proof)
+                comparison.is_whole = True
+            finally:  # what was measured is not lost with what somebody did not wait for
+                self._record(comparison, compared)
             for unmet in settings.promises.unmet(self._told, suite.benchmarks, settings.select, settings.tiers):
                 self._add(unmet)
             keep_in_asv(self._config, suite, base, head, [pair for each in measured for pair in each.trial.pairs])
-            if settings.bisect_seconds_max and proof is not None and proof.ok:
+            if settings.bisect_seconds_max and comparison.proof is not None and comparison.proof.ok:
                 self._search(measured, base, head, scratch)
 
     def prove(self, scratch: Path) -> None:
@@ -140,10 +154,7 @@ class Lane:
     def _bench(self, scratch: Path) -> Bench:
         return Bench(seed=self._seed, core=self._core, scratch=scratch, settings=self._settings.pair)
 
-    def _pairs(
-        self, timed: list[Benchmark], base: Side, head: Side, path: Path, scratch: Path
-    ) -> tuple[list[Measured], Proof | None]:
-        """The trials of all benchmarks, and what those of the proof say, which are measured among them."""
+    def _comparison(self, timed: list[Benchmark], base: Side, head: Side) -> _Comparison:
         tiers, plan, promises = self._settings.tiers, self._settings.plan, self._settings.promises
         family = plan.for_suite(max(1, len(timed)))
         trials = [
@@ -157,22 +168,31 @@ class Lane:
             )
             for each in timed
         ]
-        measured = [Measured(trial) for trial in trials]
-        if not timed or not {CPU, WALL} & set(tiers):
-            return measured, None
         patient = msgspec.structs.replace(plan, seconds_max=PROOF_PATIENCE * plan.seconds_max)
         silent, slowed = (
             Trial(name=name, benchmarks=timed, base=base, head=base, plan=patient, slowdown=slowdown)
             for name, slowdown in ((ITSELF, 0.0), (SLOWED, plan.delta))
         )
+        return _Comparison(measured=[Measured(trial) for trial in trials], silent=silent, slowed=slowed)
+
+    def _pairs(self, comparison: _Comparison, path: Path, scratch: Path) -> None:
+        """The trials of all benchmarks, and what those of the proof say, which are measured among them."""
+        silent, slowed, plan = comparison.silent, comparison.slowed, self._settings.plan
+        trials = [each.trial for each in comparison.measured]
+        if not trials or not {CPU, WALL} & set(self._settings.tiers):
+            return
         before = read_pairs(path)
-        with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
-            every = [taken_up(trial, before) for trial in (silent, slowed, *trials)]
-            run_rounds(every, pipeline, log, told=self._progress, show=self._show)
-        proof = prove(silent.log_ratios, slowed.log_ratios, plan)
-        self._show(proof.reason)
-        self._add(proof_finding(proof, silent, slowed))
-        return measured, proof
+        every = [taken_up(trial, before) for trial in (silent, slowed, *trials)]
+        try:
+            with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
+                run_rounds(every, pipeline, log, told=self._progress, show=self._show)
+        finally:
+            proof = prove(silent.log_ratios, slowed.log_ratios, plan)
+            if silent.goes_on or slowed.goes_on:
+                proof = msgspec.structs.replace(proof, ok=False, reason=UNFINISHED)
+            comparison.proof = proof
+            self._show(proof.reason)
+            self._add(proof_finding(proof, silent, slowed))
 
     def _progress(self, trial: Trial) -> None:
         self._writer.flush()
@@ -245,13 +265,18 @@ class Lane:
         for finding in find_culprits(hunt, slower, self._bench(scratch), show=self._show):
             self._add(finding)
 
-    def _record(self, measured: list[Measured], proof: Proof | None) -> None:
-        settings = self._settings
-        if proof is not None:
+    def _record(self, comparison: _Comparison, compared: list[Benchmark]) -> None:
+        settings, measured = self._settings, comparison.measured
+        if comparison.proof is not None:
             for finding in pair_findings(
-                measured, proof, settings.plan, judges_cpu=CPU in settings.tiers, promises=settings.promises
+                measured, comparison.proof, settings.plan, judges_cpu=CPU in settings.tiers, promises=settings.promises
             ):
                 self._add(finding)
         for each in measured:
             if (counted := count_finding(each, settings.count, settings.promises)) is not None:
                 self._add(counted)
+        if not comparison.is_whole:
+            left = set(settings.tiers) - ({WALL, INSTRUCTIONS} if VALGRIND_NAME in self._told else {WALL})
+            for name in (name for benchmark in compared for name in figures(benchmark, left)):
+                if name not in self._told:
+                    self._add(Finding(name=name, verdict=Verdict.NOT_MEASURED, reason=UNFINISHED))
