@@ -75,11 +75,13 @@ class CheckConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class BenchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The handful of benchmarks that `tidegauge check` compares; see `tidegauge.bench.short`.
 
-    Without a `base` it is HEAD where the working tree differs from it, else the commit before.
+    Without a `base` it is HEAD where the working tree differs from it, else the commit before. `pinned` is the commit
+    to which `tidegauge history` reads ratios, whatever machine they were measured on.
     """
 
     select: Annotated[tuple[Text, ...], Meta(max_length=100)] = ()
     base: str = ""
+    pinned: str = ""
     max_seconds: Seconds = 6.0
     python: Literal["same", ""] = "same"
 

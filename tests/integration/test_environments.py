@@ -50,6 +50,7 @@ def opened(folder: Path, python: str | None = None) -> tuple[list[str], list[str
     """Both sides' Pythons, and the benchmarks that they find: those import the code."""
     config = read_config(folder, find_repository(folder))
     sides = build(config, "HEAD", "HEAD", python=python)
+    assert {side.release for side in sides} == {f"{sys.implementation.name} {VERSION}"}
     suite = discover(config, *sides, scratch=folder / "env" / "scratch")
     return [side.python for side in sides], [each.name for each in suite.benchmarks]
 

@@ -173,6 +173,7 @@ def _side(config: SuiteConfig, name: str, commit: str, *, tree: Path, suite: Pat
         env=env,
         env_name=environment.name,
         python_version=environment.python_version,
+        release=environment.release,
         requirements=environment.requirements,
     )
 

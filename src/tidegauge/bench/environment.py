@@ -17,6 +17,7 @@ import msgspec
 from tidegauge.bench.model import SuiteConfig
 from tidegauge.bench.suite import SuiteError, asv_module, inside, load_conf
 
+FACTS = "import sys; print(sys.executable); print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
 SAID_LINES, SAID_CHARS_MAX = 3, 600
 SAME = "or measure in this Python: --python same"
 CONDA = f"Install conda (Miniforge brings it) and have it on the PATH, {SAME}."
@@ -45,11 +46,15 @@ class NotInstalled(SuiteError):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python that asv made, or one that was there before: then nothing is installed in it."""
+    """A Python that asv made, or one that was there before: then nothing is installed in it.
+
+    `python_version` is what asv calls it, of one that was there its path; `release` is the same on every machine.
+    """
 
     python: str
     name: str
     python_version: str
+    release: str
     requirements: dict[str, str]
     env: dict[str, str]
     is_existing: bool
@@ -70,11 +75,12 @@ def open_environment(config: SuiteConfig, side: str, commit: str, python: str | 
             env.create()
         with _told(NotInstalled, what, "Try `asv run` on that commit."):
             env.install_project(conf, asv_module("repo").get_repo(conf), commit)
-            executable = env.run(["-c", "import sys; print(sys.executable)"]).strip()
+            executable, release = env.run(["-c", FACTS]).strip().splitlines()
         return Environment(
             python=executable,
             name=env.name,
             python_version=env.python,
+            release=release,
             requirements=dict(env.requirements),
             env=dict(env.env_vars),
             is_existing=isinstance(env, asv_module("environment").ExistingEnvironment),

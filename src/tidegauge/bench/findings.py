@@ -17,7 +17,7 @@ import msgspec
 
 from tidegauge.bench.decide import Judgement, Outcome, verdicts
 from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, compared
-from tidegauge.bench.model import Benchmark, subject_of
+from tidegauge.bench.model import Benchmark, Side, subject_of
 from tidegauge.bench.plan import Plan
 from tidegauge.bench.promises import CPU, INSTRUCTIONS, WALL, Promises, figure
 from tidegauge.bench.selfproof import PowerRow, Proof
@@ -92,6 +92,7 @@ def _pair_finding(  # noqa: PLR0917 - one finding's parts
     trial = each.trial
     name = figure(each.benchmark, clock)
     evidence: dict[str, Any] = {"pairs": len(trial.log_ratios), "seconds": round(trial.seconds, 3)}
+    evidence |= {"version": each.benchmark.version, "environment": _environment(trial.head)}
     if clock == WALL:
         evidence["quiet_pairs"] = len(trial.quiet_log_ratios)
     if trial.note or judgement is None:
@@ -118,6 +119,11 @@ def _pair_finding(  # noqa: PLR0917 - one finding's parts
         reason=reason,
         evidence=evidence | {"outcome": judgement.outcome.value, "detectable": judgement.detectable},
     )
+
+
+def _environment(side: Side) -> str:
+    """What must be equal for ratios of two runs to be compared: no paths, which are a machine's own."""
+    return " ".join((side.release, *(f"{name} {what}" for name, what in side.requirements.items())))
 
 
 def _what_would_decide(trial: Trial, judgement: Judgement, clock: str) -> str:

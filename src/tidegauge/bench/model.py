@@ -33,6 +33,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     env_name: str
     python_version: str
+    release: str
     requirements: dict[str, str]
 
 

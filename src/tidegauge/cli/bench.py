@@ -15,7 +15,7 @@ from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
 from tidegauge.records import RunWriter
 from tidegauge.report.terminal import words
-from tidegauge.subject import read_subject
+from tidegauge.subject import Subject, read_subject
 
 Base = Annotated[str, typer.Argument(help="The commit to compare with.")]
 Head = Annotated[str, typer.Argument(help="The commit that may be slower; without it, the working tree.")]
@@ -70,8 +70,7 @@ def bench(
 
     Example: tidegauge bench main --bench time_tick --bisect
     """
-    from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - asv is needed by this verb alone
-    from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415
+    from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415 - asv is needed by this verb alone
     from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415
     from tidegauge.bench.plan import Plan  # noqa: PLC0415
     from tidegauge.bench.promises import TIERS, Promises  # noqa: PLC0415
@@ -97,7 +96,7 @@ def bench(
     writer = RunWriter(
         root / "results" / "runs",
         "bench",
-        subject=msgspec.structs.replace(read_subject(root), base_commit=resolve(find_repository(root), base)),
+        subject=subject_of_run(root, base, head),
         machine=read_machine(),
         seed=seed,
         config=msgspec.to_builtins(settings),
@@ -105,6 +104,15 @@ def bench(
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     lane = Lane(root, settings, writer, seed=seed, show=lambda text: progress.print(f"  | {text}", markup=False))
     return _recorded(writer, lane.prove if self_proof_only else lane.run, json=json)
+
+
+def subject_of_run(root: Path, base: str, head: str) -> Subject:
+    """What is compared: a commit that was named stands for itself, whatever is checked out."""
+    from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - as above
+
+    repository = find_repository(root)
+    named = Subject(commit=resolve(repository, head), dirty=False) if head else read_subject(root)
+    return msgspec.structs.replace(named, base_commit=resolve(repository, base))
 
 
 def _recorded(writer: RunWriter, measure: Callable[[Path], None], *, json: bool) -> int:

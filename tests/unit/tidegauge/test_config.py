@@ -154,9 +154,9 @@ def test_whoever_only_compares_commits_needs_no_target(tmp_path: Path) -> None:
     """[bench] and [budgets] are read without a [target], and a repository without the file has promised nothing."""
     assert load_bench(tmp_path) == BenchFile()
     budget = '"bench/b.time_it/cpu_ratio" = { max = 1.1, unit = "x", why = "agreed" }'
-    write(tmp_path, f'[bench]\nbase = "v1"\n[budgets]\n{budget}\n')
+    write(tmp_path, f'[bench]\npinned = "v1"\n[budgets]\n{budget}\n')
     found = load_bench(tmp_path)
-    assert (found.bench.base, found.bench.select, list(found.budgets.by_name)) == (
+    assert (found.bench.pinned, found.bench.select, list(found.budgets.by_name)) == (
         "v1",
         (),
         ["bench/b.time_it/cpu_ratio"],
