@@ -10,7 +10,7 @@ with `budget` left empty and a reason that says so; a budget for which no figure
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self
 
 import msgspec
@@ -37,8 +37,13 @@ class Budgets(msgspec.Struct, frozen=True):
             raise file.error("", TABLE, "is not a table", EXAMPLE)
         return cls({name: _budget(file, name, entry) for name, entry in table.items()})
 
-    def override(self, assignments: Iterable[str]) -> "Budgets":
-        """Replaces single limits; each assignment is KEY=VALUE, as --budget takes it."""
+    def override(
+        self, assignments: Iterable[str], *, new: Callable[[str, float], Budget | None] = lambda _name, _value: None
+    ) -> "Budgets":
+        """Replaces single limits; each assignment is KEY=VALUE, as --budget takes it.
+
+        `new` makes the budget of a name that has none; None, as it says without one, is wrong use.
+        """
         by_name = dict(self.by_name)
         for assignment in assignments:
             name, equals, text = assignment.rpartition("=")
@@ -48,7 +53,7 @@ class Budgets(msgspec.Struct, frozen=True):
                 value = math.nan
             if not equals or not math.isfinite(value):
                 raise TidegaugeError(f"--budget {assignment} is not KEY=NUMBER", "For example: check/entry/p50_ms=30.")
-            budget = by_name.get(name)
+            budget = by_name.get(name) or new(name, value)
             if budget is None:
                 raise TidegaugeError(f"--budget {name}: no such budget", f"Set it under [{TABLE}] in tidegauge.toml.")
             if budget.max is not None and budget.min is not None:

@@ -75,11 +75,13 @@ class CheckConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class BenchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The handful of benchmarks that `tidegauge check` compares; see `tidegauge.bench.short`.
 
-    Without a `base` it is HEAD where the working tree differs from it, else the commit before.
+    Without a `base` it is HEAD where the working tree differs from it, else the commit before. `pinned` is the commit
+    to which `tidegauge history` reads ratios, whatever machine they were measured on.
     """
 
-    select: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=100)]
+    select: Annotated[tuple[Text, ...], Meta(max_length=100)] = ()
     base: str = ""
+    pinned: str = ""
     max_seconds: Seconds = 6.0
     python: Literal["same", ""] = "same"
 
@@ -135,9 +137,7 @@ def load(start: Path) -> Config:
             f"There is no {FILE_NAME} in {start} or above it",
             "Write one with a [target] that has a command and a sign that it is ready.",
         )
-    file = TomlFile.read(root / FILE_NAME)
-    for table in file.data.keys() - {"target", "check", "bench", "budgets"}:
-        raise file.error("", table, "is no table of this file", "There are [target], [check], [bench] and [budgets].")
+    file = _read(root)
     if "target" not in file.data:
         raise file.error("", "target", "is missing", "Write a [target] with command and ready.")
     target = _convert(file, "target", TargetConfig)
@@ -154,10 +154,34 @@ def load(start: Path) -> Config:
     return Config(root=root, target=target, check=check, bench=bench, budgets=Budgets.read(file))
 
 
+class BenchFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the verbs read that start no target: a repository without the file has promised nothing."""
+
+    bench: BenchConfig = BenchConfig()
+    budgets: Budgets = Budgets({})
+
+
+def load_bench(start: Path) -> BenchFile:
+    """[bench] and [budgets] as they hold in `start`; a file of these two alone is enough."""
+    root = find_root(start.resolve())
+    if root is None:
+        return BenchFile()
+    file = _read(root)
+    bench = _convert(file, "bench", BenchConfig) if "bench" in file.data else BenchConfig()
+    return BenchFile(bench=bench, budgets=Budgets.read(file))
+
+
 def port_names(target: TargetConfig, check: CheckConfig | None = None) -> list[str]:
     """Every NAME of a {port:NAME}, in the order of the file."""
     found = (match for _, _, text in _texts(target, check) for match in PLACEHOLDER.finditer(text))
     return list(dict.fromkeys(match[2] for match in found if match[1] == "port"))
+
+
+def _read(root: Path) -> TomlFile:
+    file = TomlFile.read(root / FILE_NAME)
+    for table in file.data.keys() - {"target", "check", "bench", "budgets"}:
+        raise file.error("", table, "is no table of this file", "There are [target], [check], [bench] and [budgets].")
+    return file
 
 
 def _convert(file: TomlFile, table: str, kind: type[Table]) -> Table:

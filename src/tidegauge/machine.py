@@ -71,7 +71,7 @@ def find_tools() -> tuple[Tool, ...]:
             "valgrind",
             _version_of_command(["valgrind"]),
             "instruction counts, exact to 0.05 %",
-            "Install the package valgrind (apt install valgrind).",
+            "Install the package valgrind (apt-get install valgrind).",
         ),
         _tool(
             "PostgreSQL",
@@ -90,7 +90,7 @@ def find_tools() -> tuple[Tool, ...]:
             "chromium",
             _version_of_command(["chromium", "chromium-browser", "google-chrome", "chrome"]),
             "tests of a dashboard in a real browser",
-            "Install the package chromium (apt install chromium).",
+            "Install the package chromium (apt-get install chromium).",
         ),
     )
 

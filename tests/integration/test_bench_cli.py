@@ -119,6 +119,26 @@ def test_what_valgrind_cannot_run_is_not_measured_and_named(tmp_path: Path) -> N
     (finding,) = findings.values()
     assert finding["name"] == "bench/instructions/valgrind"
     assert finding["reason"].startswith("valgrind is not here")
+    assert finding["reason"].endswith("Or leave them out: --tier cpu,wall,values.")
+
+
+def test_a_budget_of_its_own_lets_a_benchmark_be_slower(tmp_path: Path) -> None:
+    """One per cent more instructions pass where two are granted, by the command line or by the file."""
+    folder = repository(tmp_path)
+    (folder / "src" / "toy.py").write_text(CODE.format(n=3030, fine="return 1"))
+    name = "bench/bench_toy.time_work/instructions_ratio"
+    arguments = ("-b", "time_work", "--tier", "instructions", "--max-seconds", "30")
+    status, findings = bench(folder, *arguments, "--budget", f"{name}=1.02")
+    assert (status, findings[name]["budget"]["max"]) == (0, 1.02)
+    (folder / "tidegauge.toml").write_text(f'[budgets]\n"{name}" = {{ max = 1.05, unit = "x", why = "agreed" }}\n')
+    status, findings = bench(folder, *arguments)
+    assert (status, findings[name]["budget"]["why"]) == (0, "agreed")
+
+
+def test_a_budget_of_no_figure_is_exit_2(tmp_path: Path) -> None:
+    """A misspelt name is wrong use: nothing is measured."""
+    status, findings = bench(repository(tmp_path), "--budget", "bench/bench_toy.time_wrok/cpu_ratio=1.1")
+    assert (status, list(findings)) == (2, [])
 
 
 def test_a_tier_that_does_not_exist_is_exit_2(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def side(suite: Path = Path(), env: dict[str, str] | None = None) -> Side:
         env=env or {},
         env_name="existing",
         python_version="3",
+        release="cpython 3",
         requirements={},
     )
 

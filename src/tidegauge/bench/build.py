@@ -22,9 +22,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tidegauge.bench.environment import open_environment
 from tidegauge.bench.layout import share_libraries
 from tidegauge.bench.model import Side, SuiteConfig
-from tidegauge.bench.suite import SuiteError, open_environment
+from tidegauge.bench.suite import SuiteError
 from tidegauge.errors import TidegaugeError
 
 GIT_S_MAX = 300.0
@@ -36,13 +37,12 @@ IDENTITY = {
 
 
 class BuildError(TidegaugeError):
-    """One side cannot be built; `side` says which."""
+    """One side cannot be built; `side` says which, the exit status whether the code is to blame."""
 
-    exit_code = 1
-
-    def __init__(self, side: str, sentence: str, remedy: str) -> None:
+    def __init__(self, side: str, sentence: str, remedy: str, *, exit_code: int = 1) -> None:
         super().__init__(sentence, remedy)
         self.side = side
+        self.exit_code = exit_code
 
 
 def find_repository(start: Path) -> Path:
@@ -157,7 +157,7 @@ def _side(config: SuiteConfig, name: str, commit: str, *, tree: Path, suite: Pat
     try:
         environment = open_environment(config, name, commit, python)
     except SuiteError as error:
-        raise BuildError(name, error.sentence, error.remedy) from error
+        raise BuildError(name, error.sentence, error.remedy, exit_code=error.exit_code) from error
     env = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
     env["PATH"] = os.pathsep.join((str(Path(environment.python).parent), env.get("PATH", os.defpath)))
     env |= environment.env | {"ASV": "true", "ASV_COMMIT": commit}
@@ -173,6 +173,7 @@ def _side(config: SuiteConfig, name: str, commit: str, *, tree: Path, suite: Pat
         env=env,
         env_name=environment.name,
         python_version=environment.python_version,
+        release=environment.release,
         requirements=environment.requirements,
     )
 

@@ -26,6 +26,7 @@ import msgspec
 from tidegauge.machine import find_tools
 
 PROBE_S_MAX = 5.0
+WITHOUT = "Or leave them out: --tier cpu,wall,values."
 OUT = "callgrind"
 LOG = "valgrind.log"
 DUMP_BYTES_MAX = 64 * 1024 * 1024
@@ -80,13 +81,14 @@ class Dump(msgspec.Struct, frozen=True):
 
 
 def find_valgrind() -> Valgrind | str:
-    """valgrind, or the sentence that says why instructions cannot be counted here."""
+    """valgrind, or the sentences that say why instructions cannot be counted here, and what to do."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        return f"instructions are counted on x86-64 under Linux, and this is {platform.machine()} under {sys.platform}"
+        here = f"{platform.machine()} under {sys.platform}"
+        return f"instructions are counted on x86-64 under Linux, and this is {here}. {WITHOUT}"
     tool = next(tool for tool in find_tools() if tool.name == "valgrind")
     path = shutil.which("valgrind")
     if not tool.present or path is None:
-        return f"valgrind is not here, so no instructions are counted. {tool.remedy}"
+        return f"valgrind is not here, so no instructions are counted. {tool.remedy} {WITHOUT}"
     return Valgrind(path, _without_randomization())
 
 

@@ -16,9 +16,8 @@ from typing import Any, Self
 import msgspec
 
 from tidegauge.bench.build import BuildError, build_probe, check_out, git
-from tidegauge.bench.findings import subject_of
 from tidegauge.bench.halving import Found, Slower, halve
-from tidegauge.bench.model import Benchmark, Side, SuiteConfig
+from tidegauge.bench.model import Benchmark, Side, SuiteConfig, subject_of
 from tidegauge.bench.pair import Bench, Pair, PairJob
 from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.plan import Plan

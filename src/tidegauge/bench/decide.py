@@ -100,14 +100,14 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
     low, high = _bounds(averages, pairs, plan.level_of_bound(look_index))
     change_low, change_high = _bounds(averages, pairs, plan.level_of_change(look_index))
     outcome = Outcome.UNDECIDED
-    # What is more than effect_min slower for sure is reported so, even if it is less than delta for sure.
-    if change_low > math.log1p(plan.effect_min):
+    # What is more than slower_from slower for sure is reported so, even if it is less than delta for sure.
+    if change_low > math.log1p(plan.slower_from):
         outcome = Outcome.SLOWER
     elif change_high < -math.log1p(plan.effect_min):
         outcome = Outcome.FASTER
     elif high < math.log1p(plan.delta):
         outcome = Outcome.NOT_SLOWER
-    p_slower = _cdf(pairs)[bisect_right(averages, math.log1p(plan.effect_min))]
+    p_slower = _cdf(pairs)[bisect_right(averages, math.log1p(plan.slower_from))]
     detectable = _detectable(estimate - change_low, plan, look_index)
     wanted = 0 if outcome.is_decided else _pairs_wanted(estimate, spread, pairs, plan)
     return Judgement(
@@ -199,19 +199,19 @@ def _cdf(pairs: int) -> tuple[float, ...]:
 
 
 def _detectable(reach: float, plan: Plan, look_index: int) -> float | None:
-    """`reach`: how far the estimate lies from the bound that has to clear `effect_min`."""
+    """`reach`: how far the estimate lies from the bound that has to clear `slower_from`."""
     if not math.isfinite(reach):
         return None
     normal = NormalDist()
     margin = 1 - normal.inv_cdf(POWER) / normal.inv_cdf(plan.level_of_change(look_index))
-    return math.expm1(math.log1p(plan.effect_min) + reach * margin)
+    return math.expm1(math.log1p(plan.slower_from) + reach * margin)
 
 
 def _pairs_wanted(estimate: float, spread: float, pairs: int, plan: Plan) -> int:
     """Looks ahead with the normal approximation; beyond the last look it goes on at the last look's level."""
     normal = NormalDist()
     gaps = (
-        (estimate - math.log1p(plan.effect_min), plan.level_of_change),
+        (estimate - math.log1p(plan.slower_from), plan.level_of_change),
         (-math.log1p(plan.effect_min) - estimate, plan.level_of_change),
         (math.log1p(plan.delta) - estimate, plan.level_of_bound),
     )
@@ -226,8 +226,8 @@ def _pairs_wanted(estimate: float, spread: float, pairs: int, plan: Plan) -> int
                 break
         else:
             wanted.append(max(pairs + 1, _pairs_needed(gap, spread, level_of(len(plan.looks) - 1), normal)))
-    # effect_min < delta, so that at least one gap is open.
-    return min(wanted) - pairs
+    # No gap is open where the estimate is the very slowdown that was granted: then no number of pairs would decide.
+    return min(wanted, default=pairs) - pairs
 
 
 def _pairs_needed(gap: float, spread: float, level: float, normal: NormalDist) -> int:
@@ -240,13 +240,12 @@ def _reason(outcome: Outcome, estimate: float, detectable: float | None, wanted:
     change = f"{math.expm1(estimate):+.2%}"
     match outcome:
         case Outcome.SLOWER:
-            return f"{change} {plan.clock}, more than {plan.effect_min:.1%} slower for sure"
+            return f"{change} {plan.clock}, more than {plan.slower_from:.1%} slower for sure"
         case Outcome.FASTER:
             return f"{change} {plan.clock}, more than {plan.effect_min:.1%} faster for sure"
         case Outcome.NOT_SLOWER:
             return f"{change} {plan.clock}, not slower than {plan.delta:.1%} at {plan.confidence:.0%} confidence"
         case _:
+            more = f"about {wanted} pairs more would decide" if wanted else "it is the very limit"
             seen = "no slowdown" if detectable is None else f"a slowdown of {detectable:.1%}"
-            return (
-                f"{change} {plan.clock}, undecided: {seen} could have been seen; about {wanted} pairs more would decide"
-            )
+            return f"{change} {plan.clock}, undecided: {seen} could have been seen; {more}"

@@ -10,7 +10,6 @@ The names are stable: they outlive code.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,8 +17,9 @@ import msgspec
 
 from tidegauge.bench.decide import Judgement, Outcome, verdicts
 from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, compared
-from tidegauge.bench.model import Benchmark
+from tidegauge.bench.model import Benchmark, Side, subject_of
 from tidegauge.bench.plan import Plan
+from tidegauge.bench.promises import CPU, INSTRUCTIONS, WALL, Promises, figure
 from tidegauge.bench.selfproof import PowerRow, Proof
 from tidegauge.bench.trial import Course, Trial, is_slower
 from tidegauge.bench.values import ValueJudgement, Values
@@ -28,7 +28,8 @@ from tidegauge.records import Budget, Finding
 from tidegauge.verdicts import Verdict
 
 PROOF_NAME = "bench/self-proof/seen"
-SUBJECT_MAX = 160
+UNFINISHED = "the run ended before this was decided: `tidegauge bench --resume` goes on"
+NO_PROMISES = Promises()
 COUNT_VERDICTS = {
     Outcome.SLOWER: Verdict.FAIL,
     Outcome.UNDECIDED: Verdict.UNDECIDED,
@@ -57,18 +58,13 @@ class Measured(msgspec.Struct):
         return not self.trial.note and (counted or is_slower(self.trial.cpu) or is_slower(self.trial.wall))
 
 
-def subject_of(name: str) -> str:
-    """A benchmark's name as the middle of a finding's: printable, bounded, without what separates the parts."""
-    plain = "".join(each if each.isprintable() and each != "/" else "|" for each in name).strip()
-    if len(plain) <= SUBJECT_MAX:
-        return plain
-    return f"{plain[: SUBJECT_MAX - 9]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def pair_findings(measured: list[Measured], proof: Proof, plan: Plan, *, judges_cpu: bool) -> Iterator[Finding]:
+def pair_findings(
+    measured: list[Measured], proof: Proof, plan: Plan, *, judges_cpu: bool, promises: Promises = NO_PROMISES
+) -> Iterator[Finding]:
     """What the pairs say of CPU time, and of wall time where a benchmark waits: each clock is a family of its own."""
     family = plan.for_suite(len(measured))
-    for clock in ("cpu", "wall"):
+    budget = Budget(max=1 + plan.delta, unit="x", why="a slowdown beyond it must not pass")
+    for clock in (CPU, WALL):
         judged = {
             each.trial.name: course.judgement
             for each in measured
@@ -76,31 +72,39 @@ def pair_findings(measured: list[Measured], proof: Proof, plan: Plan, *, judges_
         }
         verdict_of = verdicts(judged, family)
         for each in measured:
-            if judges_cpu if clock == "cpu" else _course(each, clock) is not None:
-                yield _pair_finding(each, clock, judged.get(each.trial.name), verdict_of, proof, plan.delta)
+            if judges_cpu if clock == CPU else _course(each, clock) is not None:
+                held = promises.budget(figure(each.benchmark, clock), budget)
+                yield _pair_finding(each, clock, judged.get(each.trial.name), verdict_of, proof, held)
 
 
 def _course(each: Measured, clock: str) -> Course | None:
-    return each.trial.cpu if clock == "cpu" else each.trial.wall
+    return each.trial.cpu if clock == CPU else each.trial.wall
 
 
 def _pair_finding(  # noqa: PLR0917 - one finding's parts
-    each: Measured, clock: str, judgement: Judgement | None, verdict_of: dict[str, Verdict], proof: Proof, delta: float
+    each: Measured,
+    clock: str,
+    judgement: Judgement | None,
+    verdict_of: dict[str, Verdict],
+    proof: Proof,
+    budget: Budget,
 ) -> Finding:
     trial = each.trial
-    name = f"bench/{subject_of(trial.name)}/{clock}_ratio"
+    name = figure(each.benchmark, clock)
     evidence: dict[str, Any] = {"pairs": len(trial.log_ratios), "seconds": round(trial.seconds, 3)}
-    if clock == "wall":
+    evidence |= {"version": each.benchmark.version, "environment": _environment(trial.head)}
+    if clock == WALL:
         evidence["quiet_pairs"] = len(trial.quiet_log_ratios)
     if trial.note or judgement is None:
         failed = bool(trial.pairs and trial.pairs[-1].error)
         verdict = Verdict.FAIL if failed else Verdict.NOT_MEASURED
-        return Finding(name=name, verdict=verdict, reason=trial.note or "it has no pair", evidence=evidence)
+        return Finding(name=name, verdict=verdict, reason=trial.note or UNFINISHED, evidence=evidence)
     verdict, reason = verdict_of[trial.name], judgement.reason
     if not proof.ok:
         verdict, reason = Verdict.NOT_MEASURED, f"the machine did not prove itself: {proof.reason}"
     elif judgement.outcome is Outcome.UNDECIDED:
-        reason = f"{reason}{_what_would_decide(trial, judgement, clock)}"
+        after = f"; {UNFINISHED}" if trial.goes_on else _what_would_decide(trial, judgement, clock)
+        reason = f"{reason}{after}"
     elif judgement.outcome is Outcome.SLOWER:
         reason = f"{reason}{compared(judgement, each.count_judgement)[0] if clock == 'cpu' else ''}{_clause(each)}"
         evidence |= _details(each)
@@ -111,15 +115,20 @@ def _pair_finding(  # noqa: PLR0917 - one finding's parts
         unit="" if judgement.estimate is None else "x",
         low=judgement.low,
         high=judgement.high,
-        budget=Budget(max=1 + delta, unit="x", why="a slowdown beyond it must not pass"),
+        budget=budget,
         reason=reason,
         evidence=evidence | {"outcome": judgement.outcome.value, "detectable": judgement.detectable},
     )
 
 
+def _environment(side: Side) -> str:
+    """What must be equal for ratios of two runs to be compared: no paths, which are a machine's own."""
+    return " ".join((side.release, *(f"{name} {what}" for name, what in side.requirements.items())))
+
+
 def _what_would_decide(trial: Trial, judgement: Judgement, clock: str) -> str:
     busy = len(trial.log_ratios) - len(trial.quiet_log_ratios)
-    if clock == "wall" and busy:
+    if clock == WALL and busy:
         return f"; {busy} of {len(trial.log_ratios)} pairs do not count, because others waited for a core meanwhile"
     if judgement.pairs_wanted and trial.pairs:
         return f", in about {judgement.pairs_wanted * trial.seconds / len(trial.pairs):.0f} s (--max-seconds)"
@@ -156,22 +165,26 @@ def power_findings(rows: Sequence[PowerRow], trial: Trial) -> Iterator[Finding]:
         )
 
 
-def value_finding(benchmark: Benchmark, values: Values, judgement: ValueJudgement, delta: float) -> Finding:
+def value_finding(
+    benchmark: Benchmark, values: Values, judgement: ValueJudgement, delta: float, promises: Promises = NO_PROMISES
+) -> Finding:
     """What a benchmark that times nothing says of itself."""
+    name = figure(benchmark, benchmark.kind)
+    budget = promises.budget(name, Budget(max=1 + delta, unit="x", why="less is better"))
     return Finding(
-        name=f"bench/{subject_of(benchmark.name)}/{benchmark.kind}_ratio",
+        name=name,
         verdict=Verdict.FAIL if values.error else COUNT_VERDICTS[judgement.outcome],
         value=judgement.ratio,
         unit="" if judgement.ratio is None else "x",
         low=judgement.low,
         high=judgement.high,
-        budget=None if judgement.ratio is None else Budget(max=1 + delta, unit="x", why="less is better"),
+        budget=None if judgement.ratio is None else budget,
         reason=judgement.reason,
         evidence={"base": values.base, "head": values.head, "unit": benchmark.unit, "seconds": values.seconds},
     )
 
 
-def count_finding(each: Measured, settings: CountSettings) -> Finding | None:
+def count_finding(each: Measured, settings: CountSettings, promises: Promises = NO_PROMISES) -> Finding | None:
     """What the counts say, with what the pairs add to it; None where the run ended before they were made."""
     judgement, counted = each.count_judgement, each.count
     if judgement is None or counted is None:
@@ -184,14 +197,16 @@ def count_finding(each: Measured, settings: CountSettings) -> Finding | None:
     if judgement.outcome is Outcome.SLOWER:
         reason = f"{reason}{compared(each.trial.cpu.judgement, judgement)[1]}{_clause(each)}"
         evidence |= _details(each)
+    name = figure(each.benchmark, INSTRUCTIONS)
+    budget = Budget(max=1 + settings.threshold, unit="x", why="what computes more for the same result is slower")
     return Finding(
-        name=f"bench/{subject_of(each.trial.name)}/instructions_ratio",
+        name=name,
         verdict=Verdict.FAIL if counted.error else COUNT_VERDICTS[judgement.outcome],
         value=judgement.ratio,
         unit="" if judgement.ratio is None else "x",
         low=judgement.low,
         high=judgement.high,
-        budget=Budget(max=1 + settings.threshold, unit="x", why="what computes more for the same result is slower"),
+        budget=promises.budget(name, budget),
         reason=reason,
         evidence=evidence,
     )

@@ -3,8 +3,8 @@
     results/asv/<machine>/*.json ──asv.results──▶ a `Kept` for each benchmark, set of parameters, commit, environment
 
 Times of two machines have nothing in common but a name: a store of several is read for one of them, and the caller must
-say which. `tidegauge bench` and `asv run` write into the same files. What the former keeps is CPU time; the latter
-keeps wall time by default, and how long it took, by which the two are told apart.
+say which, or read `ratios`, which can be compared. `tidegauge bench` and `asv run` write into the same files. What the
+former keeps is CPU time; the latter keeps wall time by default, and how long it took, by which the two are told apart.
 """
 
 import contextlib
@@ -22,19 +22,23 @@ from tidegauge.bench.model import SuiteConfig
 from tidegauge.bench.suite import SuiteError, asv_module
 
 KEPT_MAX = 1_000_000
-CPU, AS_ASV_TIMED = "cpu", "asv"
+CPU, AS_ASV_TIMED, RATIO = "cpu", "asv", "ratio"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """One time, in seconds a call; everything but `commit` and `seconds` must be equal for two to be compared."""
+    """One time, in seconds a call, or one ratio to a base.
+
+    Everything but `machine`, `commit` and `value` must be equal for two to be compared; of times `machine` too.
+    """
 
     benchmark: str
     version: str
     environment: str
     cpu: str
     clock: str
+    machine: str
     commit: str
-    seconds: float
+    value: float
 
 
 def machines(results: Path) -> list[str]:
@@ -51,7 +55,7 @@ def choose_machine(results: Path, name: str | None) -> str:
         raise SuiteError(
             f"{results} holds times of {len(known)} machines ({', '.join(known)}), which cannot be compared: "
             "across machines only ratios to one base, measured in the same run, can",
-            f"Name one: --machine {known[0]}.",
+            f"Name one: --machine {known[0]}; or a base that all of them measured: --base COMMIT.",
         )
     if name is not None and name not in known:
         raise SuiteError(f"{results} knows no machine {name!r}", f"It knows {', '.join(known)}.")
@@ -60,10 +64,7 @@ def choose_machine(results: Path, name: str | None) -> str:
 
 def read_kept(config: SuiteConfig, machine: str, select: Sequence[str] = ()) -> list[Kept]:
     """Every time of the benchmarks that match any of the expressions, parameters included."""
-    try:
-        patterns = [re.compile(expression) for expression in select]
-    except re.error as error:
-        raise SuiteError(f"{error.pattern!r} is not a regular expression: {error}", "Correct it.") from error
+    patterns = compiled(select)
     kept: list[Kept] = []
     with contextlib.redirect_stdout(sys.stderr):
         timed = _timed(config)
@@ -75,6 +76,14 @@ def read_kept(config: SuiteConfig, machine: str, select: Sequence[str] = ()) -> 
                     raise SuiteError(f"There are more than {KEPT_MAX} results", "Choose benchmarks with --bench.")
                 kept.append(each)
     return kept
+
+
+def compiled(select: Sequence[str]) -> list[re.Pattern[str]]:
+    """What --bench asks for, as asv reads it."""
+    try:
+        return [re.compile(expression) for expression in select]
+    except re.error as error:
+        raise SuiteError(f"{error.pattern!r} is not a regular expression: {error}", "Correct it.") from error
 
 
 def _timed(config: SuiteConfig) -> frozenset[str]:
@@ -101,6 +110,7 @@ def _of_commit(results: Any, timed: frozenset[str]) -> Iterator[Kept]:
                 environment=results.env_name,
                 cpu=str(results.params.get("cpu", "")),
                 clock=CPU if results.duration.get(name) is None else AS_ASV_TIMED,
+                machine=str(results.params.get("machine", "")),
                 commit=results.commit_hash,
-                seconds=float(seconds),
+                value=float(seconds),
             )

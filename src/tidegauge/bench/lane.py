@@ -19,6 +19,7 @@ from tidegauge.bench.build import build, find_repository, only_one
 from tidegauge.bench.callgrind import find_valgrind
 from tidegauge.bench.culprit import Hunt, find_culprits
 from tidegauge.bench.findings import (
+    UNFINISHED,
     Measured,
     count_finding,
     not_compared,
@@ -33,6 +34,7 @@ from tidegauge.bench.model import Benchmark, Side, Suite
 from tidegauge.bench.pair import Bench, PairSettings
 from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.plan import Plan
+from tidegauge.bench.promises import CPU, INSTRUCTIONS, TIERS, VALUES, WALL, Promises, figures
 from tidegauge.bench.rounds import run_rounds, taken_up
 from tidegauge.bench.selfproof import Proof, power, prove
 from tidegauge.bench.store import PairLog, keep_in_asv, read_counts, read_pairs
@@ -45,7 +47,6 @@ from tidegauge.verdicts import Verdict
 
 SLOWED = "(the base, slowed)"  # how the trials of the proof are told from those of the comparison
 ITSELF = "(the base, against itself)"
-CPU, WALL, INSTRUCTIONS, VALUES = TIERS = ("cpu", "wall", "instructions", "values")
 VALGRIND_NAME = "bench/instructions/valgrind"
 PROOF_PATIENCE = 4  # times as long as a benchmark may take: all of them wait for what the proof says
 POWER_PAIRS = 96  # that describe a machine
@@ -62,8 +63,19 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
     pair: PairSettings = PairSettings()
     count: CountSettings = CountSettings()
     tiers: tuple[str, ...] = TIERS
+    promises: Promises = Promises()
     resume: bool = False
     bisect_seconds_max: float = 0.0  # for the search of what made a benchmark slower; 0: no search
+
+
+class _Comparison(msgspec.Struct):
+    """All that becomes findings, however far it came; `proof` is None as long as no pair was asked for."""
+
+    measured: list[Measured]
+    silent: Trial
+    slowed: Trial
+    proof: Proof | None = None
+    is_whole: bool = False
 
 
 class Lane:
@@ -74,6 +86,7 @@ class Lane:
         self._writer = writer
         self._seed = seed
         self._show = show
+        self._told: set[str] = set()
         self._config = read_config(start, find_repository(start))
         self._core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
@@ -83,24 +96,30 @@ class Lane:
         with self._built(scratch) as (base, head, suite):
             compared = [each for each in suite.benchmarks if not each.is_new]
             timed = [each for each in compared if each.kind == "time"]
+            settings.promises.check_asked(compared, settings.tiers)
             self._show(f"{len(suite.benchmarks)} benchmarks, {len(timed)} of them time what both commits have")
             for new in suite.benchmarks:
                 if new.is_new:
-                    self._writer.add(not_compared(new))
+                    self._add(not_compared(new))
             path = self._config.results / "pairs" / f"{base.commit[:12]}-{head.commit[:12]}.jsonl"
             if not settings.resume:
                 path.unlink(missing_ok=True)
-            measured, proof = self._pairs(timed, base, head, path, scratch)
+            comparison = self._comparison(timed, base, head)
+            measured = comparison.measured
             try:
+                self._pairs(comparison, path, scratch)
                 if INSTRUCTIONS in settings.tiers and timed:
                     self._count(measured, base, head, path.with_suffix(".instructions.jsonl"), scratch)
                 if VALUES in settings.tiers:
                     self._read([each for each in compared if each.kind != "time"], base, head, scratch)
                 self._explain(measured, base, head, path.with_suffix(".folded"), scratch)
-            finally:  # hours of pairs are not lost with the counts that somebody did not wait for
-                self._record(measured, proof)
+                comparison.is_whole = True
+            finally:  # what was measured is not lost with what somebody did not wait for
+                self._record(comparison, compared)
+            for unmet in settings.promises.unmet(self._told, suite.benchmarks, settings.select, settings.tiers):
+                self._add(unmet)
             keep_in_asv(self._config, suite, base, head, [pair for each in measured for pair in each.trial.pairs])
-            if settings.bisect_seconds_max and proof is not None and proof.ok:
+            if settings.bisect_seconds_max and comparison.proof is not None and comparison.proof.ok:
                 self._search(measured, base, head, scratch)
 
     def prove(self, scratch: Path) -> None:
@@ -110,7 +129,7 @@ class Lane:
             plan = msgspec.structs.replace(
                 self._settings.plan, looks=(POWER_PAIRS,), pairs_max=POWER_PAIRS, seconds_max=3600.0
             )
-            trial = Trial(name=ITSELF, benchmarks=timed, base=base, head=base, plan=plan, judges_wall=False)
+            trial = Trial(name=ITSELF, benchmarks=timed, base=base, head=base, plan=plan)
             path = self._config.results / "pairs" / f"{base.commit[:12]}-self.jsonl"
             before = read_pairs(path) if self._settings.resume else []
             if not before:
@@ -118,7 +137,11 @@ class Lane:
             with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
                 run_rounds([taken_up(trial, before)], pipeline, log, told=self._progress, show=self._show)
         for finding in power_findings(power(trial.log_ratios, self._settings.plan, seed=self._seed), trial):
-            self._writer.add(finding)
+            self._add(finding)
+
+    def _add(self, finding: Finding) -> None:
+        self._told.add(finding.name)
+        self._writer.add(finding)
 
     @contextlib.contextmanager
     def _built(self, scratch: Path) -> Iterator[tuple[Side, Side, Suite]]:
@@ -131,32 +154,45 @@ class Lane:
     def _bench(self, scratch: Path) -> Bench:
         return Bench(seed=self._seed, core=self._core, scratch=scratch, settings=self._settings.pair)
 
-    def _pairs(
-        self, timed: list[Benchmark], base: Side, head: Side, path: Path, scratch: Path
-    ) -> tuple[list[Measured], Proof | None]:
-        """The trials of all benchmarks, and what those of the proof say, which are measured among them."""
-        tiers, plan = self._settings.tiers, self._settings.plan
+    def _comparison(self, timed: list[Benchmark], base: Side, head: Side) -> _Comparison:
+        tiers, plan, promises = self._settings.tiers, self._settings.plan, self._settings.promises
         family = plan.for_suite(max(1, len(timed)))
         trials = [
-            Trial(name=each.name, benchmarks=[each], base=base, head=head, plan=family, judges_wall=WALL in tiers)
+            Trial(
+                name=each.name,
+                benchmarks=[each],
+                base=base,
+                head=head,
+                plan=promises.plan(each, CPU, family),
+                wall_plan=promises.plan(each, WALL, family).by_wall_time() if WALL in tiers else None,
+            )
             for each in timed
         ]
-        measured = [Measured(trial) for trial in trials]
-        if not timed or not {CPU, WALL} & set(tiers):
-            return measured, None
         patient = msgspec.structs.replace(plan, seconds_max=PROOF_PATIENCE * plan.seconds_max)
         silent, slowed = (
-            Trial(name=name, benchmarks=timed, base=base, head=base, plan=patient, slowdown=slowdown, judges_wall=False)
+            Trial(name=name, benchmarks=timed, base=base, head=base, plan=patient, slowdown=slowdown)
             for name, slowdown in ((ITSELF, 0.0), (SLOWED, plan.delta))
         )
+        return _Comparison(measured=[Measured(trial) for trial in trials], silent=silent, slowed=slowed)
+
+    def _pairs(self, comparison: _Comparison, path: Path, scratch: Path) -> None:
+        """The trials of all benchmarks, and what those of the proof say, which are measured among them."""
+        silent, slowed, plan = comparison.silent, comparison.slowed, self._settings.plan
+        trials = [each.trial for each in comparison.measured]
+        if not trials or not {CPU, WALL} & set(self._settings.tiers):
+            return
         before = read_pairs(path)
-        with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
-            every = [taken_up(trial, before) for trial in (silent, slowed, *trials)]
-            run_rounds(every, pipeline, log, told=self._progress, show=self._show)
-        proof = prove(silent.log_ratios, slowed.log_ratios, plan)
-        self._show(proof.reason)
-        self._writer.add(proof_finding(proof, silent, slowed))
-        return measured, proof
+        every = [taken_up(trial, before) for trial in (silent, slowed, *trials)]
+        try:
+            with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
+                run_rounds(every, pipeline, log, told=self._progress, show=self._show)
+        finally:
+            proof = prove(silent.log_ratios, slowed.log_ratios, plan)
+            if silent.goes_on or slowed.goes_on:
+                proof = msgspec.structs.replace(proof, ok=False, reason=UNFINISHED)
+            comparison.proof = proof
+            self._show(proof.reason)
+            self._add(proof_finding(proof, silent, slowed))
 
     def _progress(self, trial: Trial) -> None:
         self._writer.flush()
@@ -169,7 +205,7 @@ class Lane:
         settings, valgrind = self._settings, find_valgrind()
         if isinstance(valgrind, str):
             self._show(valgrind)
-            self._writer.add(Finding(name=VALGRIND_NAME, verdict=Verdict.NOT_MEASURED, reason=valgrind))
+            self._add(Finding(name=VALGRIND_NAME, verdict=Verdict.NOT_MEASURED, reason=valgrind))
             return
         if not settings.resume:
             path.unlink(missing_ok=True)
@@ -177,22 +213,22 @@ class Lane:
         with PairLog(path) as log:
             for each in measured:
                 name = each.trial.name
+                limits = settings.promises.counting(each.benchmark, settings.count)
                 counted = before.get(name)
                 if each.trial.note:
                     counted = Count(benchmark=name, unfit=each.trial.note)
                 elif counted is None:
-                    counted = count(
-                        each.benchmark, base, head, valgrind=valgrind, scratch=scratch, settings=settings.count
-                    )
+                    counted = count(each.benchmark, base, head, valgrind=valgrind, scratch=scratch, settings=limits)
                     log.add(counted)
-                each.count, each.count_judgement = counted, judge_count(counted, settings.count)
+                each.count, each.count_judgement = counted, judge_count(counted, limits)
                 self._show(f"{name}: {each.count_judgement.reason}")
 
     def _read(self, benchmarks: list[Benchmark], base: Side, head: Side, scratch: Path) -> None:
         for benchmark in benchmarks:
             values = read_values(benchmark, base, head, seed=self._seed, scratch=scratch)
-            judgement = judge_values(values, benchmark.unit, self._settings.plan.delta)
-            self._writer.add(value_finding(benchmark, values, judgement, self._settings.plan.delta))
+            delta = self._settings.promises.delta(benchmark, self._settings.plan.delta)
+            judgement = judge_values(values, benchmark.unit, delta)
+            self._add(value_finding(benchmark, values, judgement, delta, self._settings.promises))
             self._show(f"{benchmark.name}: {judgement.reason}")
 
     def _explain(self, measured: list[Measured], base: Side, head: Side, folder: Path, scratch: Path) -> None:
@@ -227,12 +263,20 @@ class Lane:
             if is_slower(each.trial.cpu) and each.trial.cpu.judgement and each.trial.cpu.judgement.estimate
         ]
         for finding in find_culprits(hunt, slower, self._bench(scratch), show=self._show):
-            self._writer.add(finding)
+            self._add(finding)
 
-    def _record(self, measured: list[Measured], proof: Proof | None) -> None:
-        if proof is not None:
-            for finding in pair_findings(measured, proof, self._settings.plan, judges_cpu=CPU in self._settings.tiers):
-                self._writer.add(finding)
+    def _record(self, comparison: _Comparison, compared: list[Benchmark]) -> None:
+        settings, measured = self._settings, comparison.measured
+        if comparison.proof is not None:
+            for finding in pair_findings(
+                measured, comparison.proof, settings.plan, judges_cpu=CPU in settings.tiers, promises=settings.promises
+            ):
+                self._add(finding)
         for each in measured:
-            if (counted := count_finding(each, self._settings.count)) is not None:
-                self._writer.add(counted)
+            if (counted := count_finding(each, settings.count, settings.promises)) is not None:
+                self._add(counted)
+        if not comparison.is_whole:
+            left = set(settings.tiers) - ({WALL, INSTRUCTIONS} if VALGRIND_NAME in self._told else {WALL})
+            for name in (name for benchmark in compared for name in figures(benchmark, left)):
+                if name not in self._told:
+                    self._add(Finding(name=name, verdict=Verdict.NOT_MEASURED, reason=UNFINISHED))

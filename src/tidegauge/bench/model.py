@@ -1,9 +1,12 @@
 """What is compared, as it goes from room to room: a suite's configuration, two built sides, the benchmarks found."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+SUBJECT_MAX = 160
 
 
 class SuiteConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     env_name: str
     python_version: str
+    release: str
     requirements: dict[str, str]
 
 
@@ -61,3 +65,11 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
 
     benchmarks: tuple[Benchmark, ...]
     raw: tuple[dict[str, Any], ...]
+
+
+def subject_of(name: str) -> str:
+    """A benchmark's name as the middle of a finding's: printable, bounded, without what separates the parts."""
+    plain = "".join(each if each.isprintable() and each != "/" else "|" for each in name).strip()
+    if len(plain) <= SUBJECT_MAX:
+        return plain
+    return f"{plain[: SUBJECT_MAX - 9]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -34,7 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `alpha`: the risk of a false "slower", and of a false "faster", at all looks together, in the whole family.
     `confidence`: of "not slower than `delta`", at all looks together, for each benchmark.
-    `clock` is what sentences call the figure.
+    `clock` is what sentences call the figure. `allowed` is a slowdown that was granted: only more than it is slower.
     """
 
     alpha: float = 0.01
@@ -46,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds_max: float = 10.0
     family: int = 1
     clock: str = "CPU time"
+    allowed: float = 0.0
 
     def __post_init__(self) -> None:
         """A plan comes from options that a person typed."""
@@ -58,6 +59,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 f"effect_min = {self.effect_min} and delta = {self.delta} are not 0 <= effect_min < delta <= 1",
                 "Give them as fractions: 0.005 and 0.03.",
             )
+        if not 0 <= self.allowed <= self.delta:
+            raise _wrong(f"allowed = {self.allowed} is not from 0 to delta = {self.delta}", "0 grants nothing.")
         ascends = all(before < after for before, after in zip(self.looks, self.looks[1:], strict=False))
         if not self.looks or not ascends or self.looks[0] < 1 or self.looks[-1] > PAIRS_MAX:
             raise _wrong(f"looks = {self.looks} do not ascend from 1 to at most {PAIRS_MAX}", "8, 16, 32 is a plan.")
@@ -78,6 +81,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def by_wall_time(self) -> Self:
         """The same plan, of another clock."""
         return msgspec.structs.replace(self, clock="wall time")
+
+    def allowing(self, slowdown: float) -> Self:
+        """The same plan where so much slower was granted: more than it is slower, less is not."""
+        return msgspec.structs.replace(self, delta=slowdown, allowed=slowdown)
+
+    @property
+    def slower_from(self) -> float:
+        """What has to be exceeded for sure to be slower."""
+        return max(self.effect_min, self.allowed)
 
     def share(self, look_index: int) -> float:
         """The part of alpha that may be spent at this look; the parts of all looks sum to one."""

@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
+from tidegauge.budgets import Budgets
 from tidegauge.config import BenchConfig
 from tidegauge.errors import TidegaugeError
 from tidegauge.records import Finding, RunWriter
@@ -21,11 +22,18 @@ TIERS = ("cpu", "wall")  # counting takes minutes, and profiles are for whoever 
 
 
 def run_short(
-    root: Path, config: BenchConfig | None, writer: RunWriter, *, seed: int, scratch: Path, show: Callable[[str], None]
+    root: Path,
+    config: BenchConfig | None,
+    writer: RunWriter,
+    *,
+    budgets: Budgets,
+    seed: int,
+    scratch: Path,
+    show: Callable[[str], None],
 ) -> None:
     """Adds the lane's findings to the run."""
-    if config is None:
-        reason = "tidegauge.toml has no [bench]: name a handful of benchmarks, select = [...]"
+    if config is None or not config.select:
+        reason = "[bench] of tidegauge.toml selects nothing: name a handful of benchmarks, select = [...]"
         writer.add(Finding(name=NAME, verdict=Verdict.NOT_MEASURED, reason=reason))
         return
     if importlib.util.find_spec("asv") is None:
@@ -36,6 +44,7 @@ def run_short(
     from tidegauge.bench.build import base_of_changes, find_repository  # noqa: PLC0415
     from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415
     from tidegauge.bench.plan import Plan  # noqa: PLC0415
+    from tidegauge.bench.promises import Promises  # noqa: PLC0415
 
     try:
         settings = BenchSettings(
@@ -45,6 +54,7 @@ def run_short(
             python=config.python or None,
             plan=Plan(seconds_max=config.max_seconds),
             tiers=TIERS,
+            promises=Promises.made(budgets),
         )
         Lane(root, settings, writer, seed=seed, show=show).run(scratch)
     except TidegaugeError as error:

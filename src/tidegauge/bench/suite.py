@@ -1,12 +1,12 @@
 """The suite of a repository, through asv, which promises no stable API: the one module that imports it.
 
-    asv.conf.json ──read_config──▶ SuiteConfig ──open_environment──▶ Environment of one side
+    asv.conf.json ──read_config──▶ SuiteConfig, for `environment` to make a Python of each side
     both sides ──discover──▶ Suite: a `Benchmark` for each benchmark and each set of its parameters
     samples ──write_results──▶ asv's own result store, for `asv compare` and `asv publish`
 
 asv is an extra of tidegauge and untyped, so its modules are imported by name where they are used; what
 leaves this module is frozen structs. asv resolves paths and reads `pyproject.toml` in the folder of its
-configuration and takes `uv` from the PATH: `_inside` grants both for the length of a call.
+configuration and takes `uv` from the PATH: `inside` grants both for the length of a call.
 """
 
 import contextlib
@@ -42,24 +42,13 @@ class SuiteError(TidegaugeError):
     exit_code = 2
 
 
-class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python that asv made, or one that was there before: then nothing is installed in it."""
-
-    python: str
-    name: str
-    python_version: str
-    requirements: dict[str, str]
-    env: dict[str, str]
-    is_existing: bool
-
-
 def read_config(start: Path, repository: Path) -> SuiteConfig:
     """The configuration in `start`, a file or a folder of `repository`."""
     names = [start] if start.is_file() else [start / name for name in CONFIG_NAMES if (start / name).is_file()]
     if len(names) != 1:
         raise SuiteError(f"{start} has {len(names)} files named asv.conf.json", "Name the one to use.")
     path = names[0].resolve()
-    conf = _load(path)
+    conf = load_conf(path)
     folder = path.parent
     try:
         benchmarks = (folder / conf.benchmark_dir).resolve().relative_to(repository)
@@ -75,46 +64,6 @@ def read_config(start: Path, repository: Path) -> SuiteConfig:
         environment_type=conf.environment_type or "",
         timeout_s=float(conf.default_benchmark_timeout),
     )
-
-
-def open_environment(config: SuiteConfig, side: str, commit: str, python: str | None) -> Environment:
-    """Makes the first environment that the file names, and installs `commit` there; `python` names an existing one.
-
-    Each side has environments of its own, which asv reuses while the commit in them is the same.
-    """
-    environment, util = asv_module("environment"), asv_module("util")
-    unusable = (util.UserError, util.ProcessError, environment.EnvironmentUnavailable, OSError)
-    try:
-        with _inside(config):
-            conf = _load(config.path)
-            conf.env_dir = str(config.environments / "tidegauge" / side)
-            conf.repo, conf.dvcs = str(config.repository), "git"
-            for plugin in conf.plugins:  # the file may bring its own kind of environment
-                asv_module("plugin_manager").plugin_manager.import_plugin(plugin)
-            found = list(environment.get_environments(conf, [f"existing:{python}"] if python else []))
-            if not found:
-                raise SuiteError(
-                    f"{side} ({commit[:12]}) cannot be built: {python or config.path} gives no Python that asv can use",
-                    "Correct environment_type and pythons, or name another Python.",
-                )
-            env = found[0]
-            env.create()
-            env.install_project(conf, asv_module("repo").get_repo(conf), commit)
-            executable = env.run(["-c", "import sys; print(sys.executable)"]).strip()
-            return Environment(
-                python=executable,
-                name=env.name,
-                python_version=env.python,
-                requirements=dict(env.requirements),
-                env=dict(env.env_vars),
-                is_existing=isinstance(env, environment.ExistingEnvironment),
-            )
-    except unusable as error:
-        said = getattr(error, "stderr", "") or getattr(error, "stdout", "") or str(error)
-        raise SuiteError(
-            f"{side} ({commit[:12]}) cannot be built: {_last_lines(str(said)) or type(error).__name__}",
-            "Try `asv run` on that commit.",
-        ) from error
 
 
 def discover(config: SuiteConfig, base: Side, head: Side, *, scratch: Path, select: Sequence[str] = ()) -> Suite:
@@ -133,7 +82,7 @@ def discover(config: SuiteConfig, base: Side, head: Side, *, scratch: Path, sele
             re.compile(expression)
     except re.error as error:
         raise SuiteError(f"{error.pattern!r} is not a regular expression: {error}", "Correct it.") from error
-    chosen = asv_module("benchmarks").Benchmarks(_load(config.path), raw, list(select))
+    chosen = asv_module("benchmarks").Benchmarks(load_conf(config.path), raw, list(select))
     # Without parameters asv selects nothing within a benchmark: None.
     indices = {name: chosen.benchmark_selection[name] or [None] for name in sorted(chosen)}
     benchmarks = (
@@ -156,8 +105,8 @@ def write_results(
 ) -> Path:
     """Adds a side's samples, by name of benchmark with the number of calls in each, to asv's store."""
     results_module, runner = asv_module("results"), asv_module("runner")
-    with _inside(config):
-        conf = _load(config.path)
+    with inside(config):
+        conf = load_conf(config.path)
         machine = _machine(config.results)
         repo = asv_module("plugins.git").Git(str(config.repository), "")
         params = {**machine, "python": side.python_version, **side.requirements}
@@ -253,7 +202,8 @@ def asv_module(name: str) -> Any:
         raise SuiteError("asv is not installed here", "pip install 'tidegauge[bench]'.") from error
 
 
-def _load(path: Path) -> Any:
+def load_conf(path: Path) -> Any:
+    """asv's own form of the file."""
     try:
         return asv_module("config").Config.load(str(path))
     except (asv_module("util").UserError, OSError, ValueError) as error:
@@ -273,7 +223,7 @@ def _machine(results: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _inside(config: SuiteConfig) -> Iterator[None]:
+def inside(config: SuiteConfig) -> Iterator[None]:
     """In the configuration's folder, with the tools that came with us on the PATH, and asv's talk on stderr."""
     asv_module("plugin_manager")  # imports asv's own kinds of environment
     path = os.environ.get("PATH", "")
@@ -284,7 +234,3 @@ def _inside(config: SuiteConfig) -> Iterator[None]:
             yield
     finally:
         os.environ["PATH"] = path
-
-
-def _last_lines(text: str) -> str:
-    return " ".join(text.strip().splitlines()[-3:])[-600:]

@@ -51,7 +51,7 @@ class Course(msgspec.Struct):
 
 
 class Trial(msgspec.Struct):
-    """`benchmarks` is one, or all in turn; `plan` says when it ends."""
+    """`benchmarks` is one, or all in turn; `plan` says when it ends, and judges CPU time."""
 
     name: str
     benchmarks: list[Benchmark]
@@ -59,7 +59,7 @@ class Trial(msgspec.Struct):
     head: Side
     plan: Plan
     slowdown: float = 0.0
-    judges_wall: bool = True
+    wall_plan: Plan | None = None  # None: wall time is not judged
     pairs: list[Pair] = []
     cpu: Course = msgspec.field(default_factory=Course)
     wall: Course | None = None  # while nothing says that it waits
@@ -115,17 +115,22 @@ class Trial(msgspec.Struct):
         if pair.log_ratio is None:
             self._drop(pair)
         self.cpu.look(self.log_ratios, self.plan)
-        if self.judges_wall and self.wall is None and len(self.log_ratios) >= self.plan.looks[0] and self.waits:
+        if (
+            self.wall_plan is not None
+            and self.wall is None
+            and len(self.log_ratios) >= self.plan.looks[0]
+            and self.waits
+        ):
             self.wall = Course()
-        if self.wall is not None:
-            self.wall.look(self.quiet_log_ratios, self.plan.by_wall_time())
+        if self.wall is not None and self.wall_plan is not None:
+            self.wall.look(self.quiet_log_ratios, self.wall_plan)
 
     def close(self) -> None:
         """No pair more."""
         if not self.note:
             self.cpu.close(self.log_ratios, self.plan)
-            if self.wall is not None:
-                self.wall.close(self.quiet_log_ratios, self.plan.by_wall_time())
+            if self.wall is not None and self.wall_plan is not None:
+                self.wall.close(self.quiet_log_ratios, self.wall_plan)
 
     def _drop(self, pair: Pair) -> None:
         """The benchmark that gave no number; without it the trial may have nothing left to measure."""

@@ -9,12 +9,13 @@ import msgspec
 import typer
 from rich.console import Console
 
-from tidegauge.cli.options import AsJson, Seed, interrupted, say, show_run, terminable
+from tidegauge.cli.options import AsJson, BudgetOverrides, Seed, interrupted, say, show_run, terminable
+from tidegauge.config import load_bench
 from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
 from tidegauge.records import RunWriter
 from tidegauge.report.terminal import words
-from tidegauge.subject import read_subject
+from tidegauge.subject import Subject, read_subject
 
 Base = Annotated[str, typer.Argument(help="The commit to compare with.")]
 Head = Annotated[str, typer.Argument(help="The commit that may be slower; without it, the working tree.")]
@@ -49,6 +50,7 @@ def bench(
     bisect: Bisect = False,
     bisect_seconds: BisectSeconds = 300.0,
     seed: Seed = 1,
+    budget: BudgetOverrides = [],  # noqa: B006 - typer copies it
     json: AsJson = False,
 ) -> int:
     """Compare two commits of any repository with an asv.conf.json, benchmark by benchmark.
@@ -58,19 +60,26 @@ def bench(
     is judged by wall time too, while the machine is quiet. Where valgrind is here, the instructions of a call are
     counted; a rise of more than 0.5 % is a fail. Peaks of memory and counts are compared as they are.
 
+    --budget gives one figure a limit of its own, as [budgets] of tidegauge.toml does: certainly above it fails,
+    certainly below it passes. --budget 'bench/bench_x.time_y(10)/cpu_ratio=1.10' lets it be 10 % slower, and
+    instructions_ratio, wall_ratio, peakmem_ratio and track_ratio likewise. A name that this run does not judge is
+    wrong use.
+
     With --bisect the commits between the two are halved, by the same pairs against BASE, until one commit is left for
     each of the largest slowdowns, or the range that cannot be judged: its finding is bench/<benchmark>/culprit.
 
     Example: tidegauge bench main --bench time_tick --bisect
     """
-    from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - asv is needed by this verb alone
-    from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415
-    from tidegauge.bench.lane import TIERS, BenchSettings, Lane  # noqa: PLC0415
+    from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415
     from tidegauge.bench.plan import Plan  # noqa: PLC0415
+    from tidegauge.bench.promises import TIERS, Promises  # noqa: PLC0415
 
     tiers = tuple(filter(None, (name.strip() for name in tier.split(","))))
     if not tiers or not set(tiers) <= set(TIERS):
         raise TidegaugeError(f"--tier {tier} is not of {', '.join(TIERS)}", "For example: --tier cpu.")
+    if budget and self_proof_only:
+        raise TidegaugeError("--budget says nothing of --self-proof-only, which compares nothing", "Leave one out.")
     root = Path.cwd()
     settings = BenchSettings(
         base=base,
@@ -80,13 +89,14 @@ def bench(
         plan=Plan(delta=delta, seconds_max=max_seconds),
         count=CountSettings(run_s_max=max_seconds),
         tiers=tiers,
+        promises=Promises.made(load_bench(root).budgets, budget),
         resume=resume,
         bisect_seconds_max=bisect_seconds if bisect else 0.0,
     )
     writer = RunWriter(
         root / "results" / "runs",
         "bench",
-        subject=msgspec.structs.replace(read_subject(root), base_commit=resolve(find_repository(root), base)),
+        subject=subject_of_run(root, base, head),
         machine=read_machine(),
         seed=seed,
         config=msgspec.to_builtins(settings),
@@ -94,6 +104,15 @@ def bench(
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     lane = Lane(root, settings, writer, seed=seed, show=lambda text: progress.print(f"  | {text}", markup=False))
     return _recorded(writer, lane.prove if self_proof_only else lane.run, json=json)
+
+
+def subject_of_run(root: Path, base: str, head: str) -> Subject:
+    """What is compared: a commit that was named stands for itself, whatever is checked out."""
+    from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - as above
+
+    repository = find_repository(root)
+    named = Subject(commit=resolve(repository, head), dirty=False) if head else read_subject(root)
+    return msgspec.structs.replace(named, base_commit=resolve(repository, base))
 
 
 def _recorded(writer: RunWriter, measure: Callable[[Path], None], *, json: bool) -> int:

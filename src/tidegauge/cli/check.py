@@ -59,7 +59,9 @@ def check(*, seed: Seed = 1, budget: BudgetOverrides = [], json: AsJson = False)
         try:
             run_check(config, config.check, budgets, writer, seed=seed, log_dir=log_dir, show=show)
             with tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:
-                run_short(config.root, config.bench, writer, seed=seed, scratch=Path(scratch), show=show)
+                run_short(
+                    config.root, config.bench, writer, budgets=budgets, seed=seed, scratch=Path(scratch), show=show
+                )
         except KeyboardInterrupt as interrupt:
             return interrupted(writer, interrupt, "run it again")
         run = writer.finish()

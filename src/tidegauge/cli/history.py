@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tidegauge.cli.options import AsJson, Seed, say, show_run
+from tidegauge.config import load_bench
 from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
 from tidegauge.records import RunWriter
@@ -16,6 +17,9 @@ Select = Annotated[
     list[str], typer.Option("--bench", "-b", metavar="REGEX", help="Only benchmarks that match; repeatable.")
 ]
 Machine = Annotated[str, typer.Option(metavar="M", help="Whose results; needed where the store has several machines.")]
+Base = Annotated[
+    str, typer.Option(metavar="COMMIT", help="Read ratios to this commit, of all machines that measured it.")
+]
 Delta = Annotated[float, typer.Option(min=0.001, max=1.0, help="The slowdown that must not last, as a fraction.")]
 Last = Annotated[int, typer.Option(min=3, max=300, help="How many results back a slowdown still fails.")]
 
@@ -24,6 +28,7 @@ def history(
     *,
     select: Select = [],  # noqa: B006 - typer copies it
     machine: Machine = "",
+    base: Base = "",
     delta: Delta = 0.03,
     last: Last = 10,
     seed: Seed = 1,
@@ -35,7 +40,9 @@ def history(
     asv.conf.json, in the order of HEAD's first parents, and needs 24 of a benchmark. A change is told with
     its commit, the commits before it that have no result, its ratio and the ratio's 95 % interval.
 
-    Times of two machines are never compared: only ratios to one base commit, measured in the same run, could be.
+    Times of two machines are never compared, only ratios to one base commit, measured in the same run: with --base, or
+    where tidegauge.toml pins one under [bench], the runs in results/runs that compare a commit with it are read,
+    whatever machine they are of. Measure with `tidegauge bench COMMIT`, and put the runs of all machines there.
 
     Example: tidegauge history --bench time_tick --last 20
     """
@@ -44,21 +51,28 @@ def history(
     except ModuleNotFoundError as error:
         raise TidegaugeError(f"{error.name} is not installed here", "pip install 'tidegauge[bench]'.") from error
 
+    if base and machine:
+        raise TidegaugeError("--base reads the runs of all machines, and --machine the times of one", "Leave one out.")
     root = Path.cwd()
-    settings = HistorySettings(select=tuple(select), machine=machine or None, delta=delta, last=last, seed=seed)
+    pinned = base or ("" if machine else load_bench(root).bench.pinned)
+    settings = HistorySettings(
+        select=tuple(select), machine=machine or None, base=pinned or None, delta=delta, last=last, seed=seed
+    )
     found = read_history(root, settings)
-    config = {"verb": "history", "select": select, "machine": found.machine, "delta": delta, "last": last}
+    config = {"verb": "history", "select": select, "machine": found.machine, "base": pinned}
     writer = RunWriter(
         root / "results" / "runs",
         "bench",
         subject=read_subject(root),
         machine=read_machine(),
         seed=seed,
-        config=config | {"results": found.results, "results_left_out": found.unknown},
+        config=config
+        | {"delta": delta, "last": last, "results": found.results, "results_left_out": found.unknown}
+        | {"left_out": found.left_out},
     )
     say(f"tidegauge history, run {writer.id}: {found.results} results of {found.machine}")
-    if found.unknown:
-        say(f"Left out: {found.unknown} results of commits that are not among HEAD's first parents")
+    for what in found.left_out:
+        say(f"Left out: {what}")
     with writer:
         for finding in found.findings:
             writer.add(finding)

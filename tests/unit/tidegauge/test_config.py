@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tidegauge import config
-from tidegauge.config import Need, TargetConfig, Values, load, port_names
+from tidegauge.config import BenchFile, Need, TargetConfig, Values, load, load_bench, port_names
 from tidegauge.errors import TidegaugeError
 
 GOOD = """\
@@ -148,3 +148,19 @@ def test_the_repositorys_own_file_is_valid() -> None:
     assert found.check
     assert set(found.budgets.by_name) >= {"check/entry/p50_ms", "check/target/ready_s"}
     assert port_names(found.target, found.check) == ["bot", "gateway", "control"]
+
+
+def test_whoever_only_compares_commits_needs_no_target(tmp_path: Path) -> None:
+    """[bench] and [budgets] are read without a [target], and a repository without the file has promised nothing."""
+    assert load_bench(tmp_path) == BenchFile()
+    budget = '"bench/b.time_it/cpu_ratio" = { max = 1.1, unit = "x", why = "agreed" }'
+    write(tmp_path, f'[bench]\npinned = "v1"\n[budgets]\n{budget}\n')
+    found = load_bench(tmp_path)
+    assert (found.bench.pinned, found.bench.select, list(found.budgets.by_name)) == (
+        "v1",
+        (),
+        ["bench/b.time_it/cpu_ratio"],
+    )
+    write(tmp_path, "[bnch]\n")
+    with pytest.raises(TidegaugeError, match=r"tidegauge.toml:1: bnch: is no table"):
+        load_bench(tmp_path)

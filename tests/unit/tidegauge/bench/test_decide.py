@@ -270,3 +270,19 @@ def test_the_run_takes_its_worst_verdict(suite: dict[str, Judgement], verdict: V
     assert worst(found.values()) is verdict
     assert worst(found.values()).exit_status == exit_status
     assert found.keys() == suite.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [(0.05, Outcome.NOT_SLOWER), (0.099, Outcome.NOT_SLOWER), (0.101, Outcome.SLOWER), (-0.2, Outcome.FASTER)],
+)
+def test_a_slowdown_that_was_granted_is_not_slower(change: float, outcome: Outcome) -> None:
+    """Where 10 % are granted, only more than 10 % is slower, and less than 10 % is not."""
+    assert look([math.log1p(change)] * 8, PLAN.allowing(0.1), 0).outcome is outcome
+
+
+def test_at_the_very_limit_no_number_of_pairs_would_decide() -> None:
+    """Exactly what was granted is neither more nor less, and the sentence promises nothing."""
+    judgement = look([math.log1p(0.1)] * 8, PLAN.allowing(0.1), 0)
+    assert (judgement.outcome, judgement.pairs_wanted) == (Outcome.UNDECIDED, 0)
+    assert "it is the very limit" in judgement.reason

@@ -28,13 +28,14 @@ def series(levels: Sequence[tuple[int, float]], *, every: int = 1, clock: str = 
         clock=clock,
         version="1",
         places=tuple(range(0, every * len(seconds), every)),
-        seconds=tuple(seconds),
+        values=tuple(seconds),
+        machines=(frozenset({"rig"}),) * len(seconds),
     )
 
 
 def kept(place: int, **changes: str) -> Kept:
     facts = {"benchmark": "bench.time_it", "version": "1", "environment": "py", "cpu": "fast", "clock": CPU} | changes
-    return Kept(**facts, commit=COMMITS[place], seconds=1.0 + place)
+    return Kept(**facts, machine="rig", commit=COMMITS[place], value=1.0 + place)
 
 
 def test_a_slowdown_at_the_end_fails_with_its_commit() -> None:
@@ -119,4 +120,4 @@ def test_parameters_are_benchmarks_of_their_own_and_need_no_label() -> None:
 def test_of_a_changed_benchmark_only_the_newest_version_counts() -> None:
     """Newest is whose result stands on the newest commit."""
     (one,) = series_of([kept(1), kept(2), kept(3, version="0"), kept(4, version="0")], PLACES)
-    assert (one.version, one.places, one.seconds) == ("0", (3, 4), (4.0, 5.0))
+    assert (one.version, one.places, one.values) == ("0", (3, 4), (4.0, 5.0))

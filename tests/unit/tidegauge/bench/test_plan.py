@@ -57,6 +57,8 @@ def test_a_look_that_the_plan_does_not_have_has_no_share(look_index: int) -> Non
         ("effect_min", 0.03),
         ("delta", 0.005),
         ("delta", 3.0),
+        ("allowed", -0.1),
+        ("allowed", 0.04),
         ("looks", ()),
         ("looks", (8, 8)),
         ("looks", (0, 8)),

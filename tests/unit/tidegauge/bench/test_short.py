@@ -9,6 +9,7 @@ import pytest
 
 from tidegauge.bench.build import base_of_changes
 from tidegauge.bench.short import NAME, run_short
+from tidegauge.budgets import Budgets
 from tidegauge.config import BenchConfig
 from tidegauge.machine import read_machine
 from tidegauge.records import Finding, RunWriter
@@ -42,7 +43,7 @@ def found(folder: Path, config: BenchConfig | None) -> list[Finding]:
         folder / "runs", "check", subject=read_subject(folder), machine=read_machine(), seed=1, config={}
     )
     with writer:
-        run_short(folder, config, writer, seed=1, scratch=folder / "scratch", show=lambda _: None)
+        run_short(folder, config, writer, budgets=Budgets({}), seed=1, scratch=folder / "scratch", show=lambda _: None)
         return list(writer.finish().findings)
 
 

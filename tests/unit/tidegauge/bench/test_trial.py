@@ -25,7 +25,8 @@ PROOF = Proof(ok=True, reason="it sees", false_alarm=False, seen=True)
 
 def trial(*names: str, plan: Plan = PLAN, judges_wall: bool = True) -> Trial:
     every = [benchmark(name) for name in names or ("time_it",)]
-    return Trial(name="time_it", benchmarks=every, base=SIDE, head=SIDE, plan=plan, judges_wall=judges_wall)
+    wall_plan = plan.by_wall_time() if judges_wall else None
+    return Trial(name="time_it", benchmarks=every, base=SIDE, head=SIDE, plan=plan, wall_plan=wall_plan)
 
 
 def pair(
