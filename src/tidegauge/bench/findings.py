@@ -191,7 +191,7 @@ def count_finding(each: Measured, settings: CountSettings) -> Finding | None:
         unit="" if judgement.ratio is None else "x",
         low=judgement.low,
         high=judgement.high,
-        budget=Budget(max=1 + settings.threshold, unit="x", why="what computes more for the same result is slower"),
+        budget=Budget(max=1 + settings.limit, unit="x", why="what computes more for the same result is slower"),
         reason=reason,
         evidence=evidence,
     )

@@ -56,7 +56,7 @@ def bench(
     Each benchmark runs in pairs of fresh processes, one a commit, in turn on one core; the pair is the unit of the
     test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %. A benchmark that waits
     is judged by wall time too, while the machine is quiet. Where valgrind is here, the instructions of a call are
-    counted; a rise of more than 0.5 % is a fail. Peaks of memory and counts are compared as they are.
+    counted; a rise of 0.5 % or more is a fail. Peaks of memory and counts are compared as they are.
 
     With --bisect the commits between the two are halved, by the same pairs against BASE, until one commit is left for
     each of the largest slowdowns, or the range that cannot be judged: its finding is bench/<benchmark>/culprit.
