@@ -53,8 +53,8 @@ def command(*arguments: str) -> list[str]:
 
 def counts(folder: Path) -> list[dict[str, Any]]:
     """The whole lines of the counts that a run has left so far."""
-    lines = [line for file in folder.glob("results/asv/pairs/*.instructions.jsonl") for line in file.open()]
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    texts = [path.read_text() for path in folder.glob("results/asv/pairs/*.instructions.jsonl")]
+    return [json.loads(line) for text in texts for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def bench(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:

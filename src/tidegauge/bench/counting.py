@@ -29,7 +29,6 @@ SLOWDOWN_MIN, SLOWDOWN_MAX = 40, 120
 SETUP_SLOWDOWN = 8  # at the least, of what is not counted
 SETUPS = WARM_UPS + 1  # at the least
 SHIFT = 7  # objects of each size from one run to the next
-BUSY = 2  # on a busy machine what was planned takes longer
 
 
 class Counter:
@@ -119,7 +118,7 @@ class Counter:
         """Both sides once, at the same time: a count does not mind who else computes."""
         command = f"count {counted.number} {counted.batches}"
         try:
-            answers = below.ask(benchmark, command, limit_s=READY_S_MIN + BUSY * self._settings.run_s_max)
+            answers = below.ask(benchmark, command, limit_s=READY_S_MIN + 2 * self._settings.run_s_max)
         except WorkerError as error:
             return msgspec.structs.replace(counted, base=(), head=(), unfit=_unfit(error, below))
         if skipped := [name for name in SIDES if answers[name]["skipped"]]:

@@ -25,11 +25,12 @@ from tidegauge.bench.callgrind import LOG, Dump, Valgrind, read_dump, remove_dum
 from tidegauge.bench.client import Worker, WorkerError, WorkerJob
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side
+from tidegauge.bench.nursery import WALL_PER_CPU_MAX
 from tidegauge.bench.sides import SIDES, folder_of, of_both
 
 HASH_SEED = 0
 LOG_BYTES_MAX = 64 * 1024
-PATIENCE_S = 120.0  # for importing, below valgrind, all that a suite imports
+PATIENCE_S = 600.0  # for importing, below valgrind and on a busy machine, all that a suite imports
 
 
 class Nurseries:
@@ -98,7 +99,7 @@ class Nurseries:
 
     def _answer(self, name: str, limit_s: float) -> dict[str, Any]:
         try:
-            answer = self._workers[name].hear("fork", limit_s + PATIENCE_S)
+            answer = self._workers[name].hear("fork", limit_s * WALL_PER_CPU_MAX + PATIENCE_S)
         except WorkerError:
             self._is_lost = True
             raise

@@ -75,6 +75,7 @@ def nurse(job: "dict[str, Any]", commands: "BinaryIO", replies: "BinaryIO") -> i
         stay_on(job["core"])  # a library that starts a thread a core starts none then
     job["kept"] = litter(job["litter"])
     nursery = load("nursery").Nursery(job, prepare, obey, describe)
+    job["kept"] += litter(job["litter"])  # moves what comes after the imports too: it begins in fresh memory
     for answer in nursery.fork_all(json.loads(command.partition(b" ")[2]) for command in commands):
         reply(replies, answer)
     return 0

@@ -37,6 +37,10 @@ SUITE = """
     def time_stuck():
         time.sleep(60)
 
+    def time_computes():
+        while True:
+            pass
+
     def time_leaves():
         if not os.fork():
             time.sleep(60)
@@ -89,11 +93,13 @@ def test_each_benchmark_finds_the_process_as_the_first_one_did(suite: Path) -> N
 
 def test_what_ends_one_benchmark_spares_the_next(suite: Path) -> None:
     """A signal, an exception and a time that is up are each told, and the nursery goes on."""
-    _, *answers = converse(suite, "time_dies", "time_raises", "time_stuck", "Lasting.time_it", limit_s=5.0)
+    names = ("time_dies", "time_raises", "time_stuck", "time_computes", "Lasting.time_it")
+    _, *answers = converse(suite, *names, limit_s=2.0)
     assert [answer.get("failed") for answer in answers] == [
         "it ended by SIGILL",
         "ValueError: no",
-        "it took longer than 5 s",
+        "it took longer than 8 s",
+        "it took longer than 2 s of CPU time",
         None,
     ]
 
