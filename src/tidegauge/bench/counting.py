@@ -92,7 +92,7 @@ class Counter:
         settings = self._settings
         size = f"size {round(settings.count_ms * 1e6)}"
         try:
-            answers = native.ask(benchmark, size, limit_s=max(benchmark.timeout_s, READY_S_MIN) + benchmark.timeout_s)
+            answers = native.ask(benchmark, size, cpu_s=max(benchmark.timeout_s, READY_S_MIN) + benchmark.timeout_s)
         except WorkerError as error:
             return msgspec.structs.replace(counted, error_side=error.side, error=error.sentence)
         if skipped := [name for name in SIDES if answers[name]["skipped"]]:
@@ -118,7 +118,7 @@ class Counter:
         """Both sides once, at the same time: a count does not mind who else computes."""
         command = f"count {counted.number} {counted.batches}"
         try:
-            answers = below.ask(benchmark, command, limit_s=READY_S_MIN + 2 * self._settings.run_s_max)
+            answers = below.ask(benchmark, command, cpu_s=READY_S_MIN + 2 * self._settings.run_s_max)
         except WorkerError as error:
             return msgspec.structs.replace(counted, base=(), head=(), unfit=_unfit(error, below))
         if skipped := [name for name in SIDES if answers[name]["skipped"]]:

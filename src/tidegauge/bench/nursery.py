@@ -13,9 +13,9 @@ others import. The holes that they left in the heap are filled: the calls of a b
 on identical code, where they found room among the objects of others. Only a process of one thread can be forked as it
 is: each answer says how many `threads` there are.
 
-A TASK is JSON: `id`, `folder` to run in, `commands`, `limit_s` of CPU time, and of wall time some times as much: what
-a benchmark may take has nothing to do with who else computes. An answer is what the commands answered, in one object,
-with the child's `pid` and the names of the `modules` that it imported; or `failed`: why there is none.
+A TASK is JSON: `id`, `folder` to run in, `commands`, and what it may take, `cpu_s` and `wall_s`. An answer is what the
+commands answered, in one object, with the child's `pid` and the names of the `modules` that it imported; or `failed`:
+why there is none.
 
 It is loaded as a file by `worker`, in the Python of the commit that is measured, and uses the standard library alone.
 """
@@ -37,7 +37,6 @@ if TYPE_CHECKING:  # typing costs more than it says here, in a process that is s
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
-WALL_PER_CPU_MAX = 4  # so busy may the machine be
 # As CPython's allocator has it: its largest size, the columns of its table, and what a bytes object takes by itself.
 SMALL_MAX, CLASS_FIELDS, EMPTY = 512, 5, sys.getsizeof(b"")
 BIG = 1 << 20  # no integer that Python keeps, and none that takes more than 32 bytes
@@ -78,14 +77,13 @@ class Nursery:
         child = os.fork()
         if not child:
             self._be_child(task, answer)
-        limit_s = float(task["limit_s"])
-        status = wait(child, limit_s * WALL_PER_CPU_MAX)
+        status = wait(child, task["wall_s"])
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child, signal.SIGKILL)  # what it left behind
         if status is None:
-            return {"failed": f"it took longer than {limit_s * WALL_PER_CPU_MAX:g} s"}
+            return {"failed": f"it took longer than {task['wall_s']:g} s"}
         if status == -signal.SIGXCPU:
-            return {"failed": f"it took longer than {limit_s:g} s of CPU time"}
+            return {"failed": f"it took longer than {task['cpu_s']:g} s of CPU time"}
         if status:
             how = f"exit status {status}" if status > 0 else signal.Signals(-status).name
             return {"failed": f"it ended by {how}"}
@@ -99,7 +97,7 @@ class Nursery:
         status = 1
         try:
             os.setpgid(0, 0)
-            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(task["limit_s"]), resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(task["cpu_s"]), resource.RLIM_INFINITY))
             os.chdir(task["folder"])
             imported = set(sys.modules)
             found = self._carried_out(task)
