@@ -62,7 +62,7 @@ class Valgrind(msgspec.Struct, frozen=True):
             *(self.path, "-q", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no"),
             # Without lines: nothing of ours reads them. Turns in order: threads then take them alike in each run.
             *("--dump-line=no", "--fair-sched=try", "--sigill-diagnostics=yes"),
-            *(f"--callgrind-out-file={quoted}/{OUT}", f"--log-file={quoted}/{LOG}"),
+            *(f"--callgrind-out-file={quoted}/{OUT}.%p", f"--log-file={quoted}/{LOG}"),
         )
 
 
@@ -101,10 +101,16 @@ def environment() -> dict[str, str]:
     return {}
 
 
-def read_dump(folder: Path, number: int) -> Dump:
-    """Dump `number`, counted from one, of what ran below `Valgrind.below(folder)`."""
-    with (folder / f"{OUT}.{number}").open() as file:
+def read_dump(folder: Path, process: int, number: int) -> Dump:
+    """Dump `number`, counted from one, of a process that ran below `Valgrind.below(folder)`."""
+    with (folder / f"{OUT}.{process}.{number}").open() as file:
         return parse_dump(file.read(DUMP_BYTES_MAX))
+
+
+def remove_dumps(folder: Path, process: int) -> None:
+    """Theirs are read, and a suite has many."""
+    for path in (folder / f"{OUT}.{process}", *folder.glob(f"{OUT}.{process}.*")):
+        path.unlink(missing_ok=True)
 
 
 def parse_dump(text: str) -> Dump:

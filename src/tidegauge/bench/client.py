@@ -26,7 +26,7 @@ from tidegauge.errors import TidegaugeError
 GRACE_S = 0.5
 GUARD_S_MAX = GRACE_S + guard.KILL_S_MAX + 5.0
 READY_S_MIN = 30.0  # imports are no part of what a suite's own timeout is about
-ANSWER_BYTES_MAX = 64 * 1024
+ANSWER_BYTES_MAX = 1024 * 1024  # the names of all modules that a suite imports can be in it
 SAID_BYTES_MAX = 2_000
 WORKER = Path(__file__).with_name("worker.py")
 PREFERENCE = -20  # the most that the scheduler knows
@@ -46,11 +46,13 @@ class WorkerJob(msgspec.Struct, frozen=True, kw_only=True):
     """The first line to a worker: what it is to prepare, and where."""
 
     benchmark_dir: str
-    id: str
+    id: str  # empty: it is a nursery, and is told with each fork
     core: int | None = None  # to measure on; None: anywhere
     setup_core: int | None = None  # to be set up on
     slowdown: float = 0.0  # the share of its time in which it computes for nothing
     litter: int = 0  # how many objects of each size lie about on its heap
+    modules: tuple[str, ...] = ()  # that a nursery imports for its children
+    learns: bool = False  # whether it imports what one of them did, for the next
 
 
 class Worker:
@@ -106,13 +108,13 @@ class Worker:
         self.tell(command, *arguments)
         return self.hear(command)
 
-    def tell(self, command: str, *arguments: int) -> None:
+    def tell(self, command: str, *arguments: int | str) -> None:
         """One command: what follows is done while others are told theirs."""
         self._send(" ".join((command, *map(str, arguments))).encode() + b"\n")
 
-    def hear(self, command: str) -> dict[str, Any]:
-        """The answer to what it was told."""
-        return self._receive(f"to {command}", self._timeout_s)
+    def hear(self, command: str, timeout_s: float | None = None) -> dict[str, Any]:
+        """The answer to what it was told, in its usual time or in another."""
+        return self._receive(f"to {command}", self._timeout_s if timeout_s is None else timeout_s)
 
     def hang_up(self) -> None:
         """Lets the end of the worker begin; `close` waits for it."""

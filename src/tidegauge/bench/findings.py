@@ -198,7 +198,7 @@ def count_finding(each: Measured, settings: CountSettings, promises: Promises = 
         reason = f"{reason}{compared(each.trial.cpu.judgement, judgement)[1]}{_clause(each)}"
         evidence |= _details(each)
     name = figure(each.benchmark, INSTRUCTIONS)
-    budget = Budget(max=1 + settings.threshold, unit="x", why="what computes more for the same result is slower")
+    budget = Budget(max=1 + settings.limit, unit="x", why="what computes more for the same result is slower")
     return Finding(
         name=name,
         verdict=Verdict.FAIL if counted.error else COUNT_VERDICTS[judgement.outcome],

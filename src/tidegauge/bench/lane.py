@@ -17,6 +17,7 @@ import msgspec
 
 from tidegauge.bench.build import build, find_repository, only_one
 from tidegauge.bench.callgrind import find_valgrind
+from tidegauge.bench.counting import Counter
 from tidegauge.bench.culprit import Hunt, find_culprits
 from tidegauge.bench.findings import (
     UNFINISHED,
@@ -28,7 +29,7 @@ from tidegauge.bench.findings import (
     proof_finding,
     value_finding,
 )
-from tidegauge.bench.instructions import Count, CountSettings, count
+from tidegauge.bench.instructions import Count, CountSettings, is_complete
 from tidegauge.bench.instructions import judge as judge_count
 from tidegauge.bench.model import Benchmark, Side, Suite
 from tidegauge.bench.pair import Bench, PairSettings
@@ -209,19 +210,35 @@ class Lane:
             return
         if not settings.resume:
             path.unlink(missing_ok=True)
-        before = {counted.benchmark: counted for counted in read_counts(path)}
+        by_name = {each.trial.name: each for each in measured}
+        before = {name: counted for name, counted in read_counts(path).items() if name in by_name}
+        notes = {name: each.trial.note for name, each in by_name.items() if each.trial.note}
+        before |= {name: Count(benchmark=name, unfit=note) for name, note in notes.items()}
+        for name, counted in before.items():
+            self._take_count(by_name[name], counted)
         with PairLog(path) as log:
-            for each in measured:
-                name = each.trial.name
-                limits = settings.promises.counting(each.benchmark, settings.count)
-                counted = before.get(name)
-                if each.trial.note:
-                    counted = Count(benchmark=name, unfit=each.trial.note)
-                elif counted is None:
-                    counted = count(each.benchmark, base, head, valgrind=valgrind, scratch=scratch, settings=limits)
-                    log.add(counted)
-                each.count, each.count_judgement = counted, judge_count(counted, limits)
-                self._show(f"{name}: {each.count_judgement.reason}")
+
+            def keep(counted: Count) -> None:
+                log.add(counted)
+                self._take_count(by_name[counted.benchmark], counted)
+
+            counter = Counter(
+                base,
+                head,
+                valgrind=valgrind,
+                scratch=scratch,
+                settings=lambda benchmark: settings.promises.counting(benchmark, settings.count),
+                keep=keep,
+                show=self._show,
+            )
+            counter.count([each.benchmark for each in measured], before)
+
+    def _take_count(self, each: Measured, counted: Count) -> None:
+        """Judges it once it is whole: the layouts that it has so far may be too few."""
+        limits = self._settings.promises.counting(each.benchmark, self._settings.count)
+        if is_complete(counted, limits):
+            each.count, each.count_judgement = counted, judge_count(counted, limits)
+            self._show(f"{counted.benchmark}: {each.count_judgement.reason}")
 
     def _read(self, benchmarks: list[Benchmark], base: Side, head: Side, scratch: Path) -> None:
         for benchmark in benchmarks:

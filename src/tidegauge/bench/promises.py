@@ -58,7 +58,7 @@ class Promises(msgspec.Struct, frozen=True):
     def counting(self, benchmark: Benchmark, settings: CountSettings) -> CountSettings:
         """Likewise of its instructions."""
         limit = self._limit(figure(benchmark, INSTRUCTIONS))
-        return settings if limit is None else msgspec.structs.replace(settings, threshold=limit - 1)
+        return settings if limit is None else msgspec.structs.replace(settings, threshold=limit - 1, reading=0.0)
 
     def delta(self, benchmark: Benchmark, delta: float) -> float:
         """Likewise of what it says of itself."""

@@ -2,7 +2,7 @@
 
     Benchmark, Side ──folder_of──▶ where it runs ──worker_of──▶ Worker ──of_both──▶ an answer a side, or one error
 
-`pair` times them in turn, `instructions` counts them, `why` profiles them.
+`pair` times them in turn, `nurseries` has them counted, `why` profiles them.
 """
 
 import contextlib
@@ -50,10 +50,8 @@ def worker_of(
     *,
     core: int | None = None,
     slowdown: float = 0.0,
-    below: Sequence[str] = (),
-    timeout_s: float | None = None,
 ) -> Iterator[Worker]:
-    """A worker for as long as the block lasts; its time limit is the suite's own unless another is given."""
+    """A worker for as long as the block lasts; its time limit is the suite's own."""
     job = WorkerJob(
         benchmark_dir=str(side.benchmark_dir),
         id=benchmark.id,
@@ -63,8 +61,7 @@ def worker_of(
         litter=layout.litter,
     )
     env = side.env | layout.environment
-    limit_s = benchmark.timeout_s if timeout_s is None else timeout_s
-    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=limit_s, below=below)
+    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=benchmark.timeout_s)
     try:
         yield worker
     finally:

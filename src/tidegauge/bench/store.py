@@ -1,7 +1,7 @@
 """What was measured, kept as it comes: pairs in a file of lines, and minima in asv's own store.
 
     Pair ──PairLog.add──▶ pairs.jsonl, a line a pair ──read_pairs──▶ a run that is resumed
-    Count ──the same──▶ pairs.instructions.jsonl, a line a benchmark ──read_counts──▶ likewise
+    Count ──the same──▶ pairs.instructions.jsonl, a line whenever it grows ──read_counts──▶ likewise
     pairs ──keep_in_asv──▶ asv's results, for `asv compare` and `asv publish`
 
 asv keeps rounds without their boundaries, so the pairs need a file beside it; its name ends in .jsonl
@@ -27,6 +27,7 @@ from tidegauge.errors import RunNotReadable, RunNotWritten
 Line = TypeVar("Line")
 
 PAIRS_BYTES_MAX = 1024 * 1024 * 1024
+STRIDE_BYTES = 64 * 1024
 
 
 class PairLog:
@@ -66,9 +67,9 @@ def read_pairs(path: Path) -> list[Pair]:
     return _read(path, Pair)
 
 
-def read_counts(path: Path) -> list[Count]:
-    """Likewise."""
-    return _read(path, Count)
+def read_counts(path: Path) -> dict[str, Count]:
+    """Likewise, by the name of the benchmark: the last line of each holds what the lines before it held."""
+    return {counted.benchmark: counted for counted in _read(path, Count)}
 
 
 def _read(path: Path, kind: type[Line]) -> list[Line]:
@@ -99,10 +100,15 @@ def keep_in_asv(config: SuiteConfig, suite: Suite, base: Side, head: Side, pairs
 
 
 def _whole_lines(file: int) -> int:
-    """How long the file is up to its last whole line; a line is far shorter than what is looked at."""
-    size = os.fstat(file).st_size
-    tail_from = max(0, size - 64 * 1024)
-    return tail_from + os.pread(file, size - tail_from, tail_from).rfind(b"\n") + 1
+    """How long the file is up to its last whole line, however long the torn one after it is."""
+    end = os.fstat(file).st_size
+    while end:
+        begin = max(0, end - STRIDE_BYTES)
+        at = os.pread(file, end - begin, begin).rfind(b"\n")
+        if at >= 0:
+            return begin + at + 1
+        end = begin
+    return 0
 
 
 def _not_written(path: Path, error: OSError) -> RunNotWritten:

@@ -45,6 +45,7 @@ class Subject:
         self.benchmark = benchmark
         self._slowdown = slowdown
         self._is_fresh = True  # set up, not yet called
+        self.setup_ns = 0  # CPU, when it was last set up between two batches
         self._has_setup = bool(getattr(benchmark, "_setups", ()))
         self._number = int(getattr(benchmark, "number", 0)) or int(self._has_setup)
         build = getattr(benchmark, "_build_params", None)  # asv_runner before 0.3 has the cache among the parameters
@@ -68,9 +69,7 @@ class Subject:
         gc.disable()
         try:
             for _ in range(batches):
-                if self._has_setup and not self._is_fresh:
-                    self.benchmark.do_teardown()
-                    self.benchmark.do_setup()
+                self._renew()
                 self._is_fresh = False
                 batch_cpu_ns, batch_wall_ns = self._batch(number)
                 if self._slowdown:
@@ -109,18 +108,23 @@ class Subject:
         return float(self.benchmark.do_run())
 
     def count(self, number: int, batches: int, meter: "Any") -> None:
-        """Has callgrind count batches of no call, which are what switching on and off costs, and those of the calls."""
+        """Has callgrind count one batch of no call, which is what switching on and off costs, and those of the calls.
+
+        What is not counted is kept from callgrind as far as it can be: below it everything takes ten times as long.
+        """
         if self._clock is children_ns:
             raise NotImplementedError("a timeraw_ benchmark runs in a process of its own, which is not counted")
         for _ in range(WARM_UPS):
             self.run(number, batches)
         clock, self._clock = self._clock, meter.toggle
-        self.run(0, batches)
+        self._batch(0)
+        self._renew()
         meter.start()
         meter.zero()
-        for calls in (0, number):
-            self.run(calls, batches)
-            meter.dump()
+        self._batch(0)
+        meter.dump()
+        self.run(number, batches)
+        meter.dump()
         meter.stop()
         self._clock = clock
 
@@ -132,6 +136,15 @@ class Subject:
         self.run(number, batches)
         self._clock = clock
         Path(STACKS_NAME).write_text("".join(json.dumps(row) + "\n" for row in stacks.rows()))
+
+    def _renew(self) -> None:
+        """What `setup` prepares is there for the next batch."""
+        if self._has_setup and not self._is_fresh:
+            since_ns = time.process_time_ns()
+            self.benchmark.do_teardown()
+            self.benchmark.do_setup()
+            self.setup_ns = time.process_time_ns() - since_ns
+            self._is_fresh = True
 
     def _batch(self, number: int) -> "tuple[int, int]":
         if self._is_async:

@@ -51,21 +51,29 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
-    """`unexplained` says why there is no profile."""
+    """`profiled` is head to base of all CPU time in the profile; `unexplained` says why there is none."""
 
     instructions: tuple[Gain, ...] = ()
     cpu_ns: tuple[Gain, ...] = ()
+    profiled: float | None = None
     folded: str = ""
     flame: str = ""
     unexplained: str = ""
 
     @property
     def clause(self) -> str:
-        """The greatest gain as the end of a sentence: in Python where that is known."""
-        for gains, unit in ((self.cpu_ns, "CPU time"), (self.instructions, "instructions")):
+        """The greatest gain as the end of a sentence: in Python, unless the profile says nothing of the kind."""
+        tables, doubt = [(self.cpu_ns, "CPU time"), (self.instructions, "instructions")], ""
+        if self.profiled is not None and self.profiled <= 1:
+            del tables[0]
+            doubt = (
+                f"; its profile does not show it ({self.profiled - 1:+.1%} in all): "
+                "while it is taken, each call of a function takes longer"
+            )
+        for gains, unit in tables:
             if gains:
-                return f"; the greatest gain of {unit} is in {gains[0].function} ({gains[0].share:+.1%})"
-        return ""
+                return f"; the greatest gain of {unit} is in {gains[0].function} ({gains[0].share:+.1%}){doubt}"
+        return doubt
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
@@ -99,6 +107,7 @@ def explain(
     return msgspec.structs.replace(
         why,
         cpu_ns=cpu_gains(rows["base"], rows["head"], calls=calls),
+        profiled=profiled(rows["base"], rows["head"]),
         folded=str(path),
         flame=str(flame) if is_drawn else "",
     )
@@ -123,6 +132,12 @@ def cpu_gains(base: list[Row], head: list[Row], *, calls: int) -> tuple[Gain, ..
         )
         for gain in found
     )
+
+
+def profiled(base: list[Row], head: list[Row]) -> float | None:
+    """Head to base of all the time in two profiles."""
+    base_ns, head_ns = (sum(row.self_ns for row in rows) for rows in (base, head))
+    return head_ns / base_ns if base_ns else None
 
 
 def profile(benchmark: Benchmark, sides: Mapping[str, Side], scratch: Path) -> tuple[dict[str, list[Row]], int]:

@@ -12,9 +12,14 @@ Commands, each answered by `{"error": "Type: message"}` when the suite raises:
     calibrate SLICE_NS     {"number": calls in a batch, "batches": batches in a slice of about SLICE_NS}
     run NUMBER BATCHES     {"cpu_ns": CPU a call, "wall_ns": wall a call}, each of the batch with the least
     value                  {"value": what a track_ or peakmem_ benchmark returns}
-    count NUMBER BATCHES   {"calls": how many}; callgrind has dumped the batches, without their calls and with them
+    size SLICE_NS          what calibrate answers, and {"cpu_ns": CPU a call, "setup_ns": CPU to set up a batch}
+    count NUMBER BATCHES   {"calls": how many}; callgrind has dumped a batch without calls, and then all with them
     profile NUMBER BATCHES {"calls": how many}, and their stacks in a file beside it
     stop                   {"stopped": true} after the teardown
+
+A job without a benchmark's id makes it a `nursery`, which forks a process for each benchmark that it is told:
+
+    fork TASK              what the commands in the task answer, or {"failed": why}
 """
 
 import contextlib
@@ -42,8 +47,11 @@ def main() -> int:
     line = commands.readline()
     if not line:
         return 0
+    job = json.loads(line)
+    if not job["id"]:
+        return nurse(job, commands, replies)
     try:
-        subject = prepare(json.loads(line))
+        subject = prepare(job)
     except BaseException as error:  # noqa: BLE001 - whatever a suite raises, the other end must hear of it
         reply(replies, {"error": describe(error)})
         return 1
@@ -58,6 +66,18 @@ def main() -> int:
         reply(replies, answer)
         if "stopped" in answer:
             break
+    return 0
+
+
+def nurse(job: "dict[str, Any]", commands: "BinaryIO", replies: "BinaryIO") -> int:
+    """Serves many benchmarks until stdin ends."""
+    if job["core"] is not None:
+        stay_on(job["core"])  # a library that starts a thread a core starts none then
+    job["kept"] = litter(job["litter"])
+    nursery = load("nursery").Nursery(job, prepare, obey, describe)
+    job["kept"] += litter(job["litter"])  # moves what comes after the imports too: it begins in fresh memory
+    for answer in nursery.fork_all(json.loads(command.partition(b" ")[2]) for command in commands):
+        reply(replies, answer)
     return 0
 
 
@@ -124,6 +144,10 @@ def obey(subject: "Any", command: "list[str]") -> "dict[str, Any]":
     if command[0] == "calibrate":
         number, batches = subject.calibrate(int(command[1]))
         return {"number": number, "batches": batches}
+    if command[0] == "size":
+        number, batches = subject.calibrate(int(command[1]))
+        cpu_ns, _ = subject.run(number, 1)
+        return {"number": number, "batches": batches, "cpu_ns": cpu_ns / number, "setup_ns": subject.setup_ns}
     if command[0] == "value":
         return {"value": subject.value()}
     if command[0] in {"count", "profile"}:

@@ -58,7 +58,7 @@ def bench(
     Each benchmark runs in pairs of fresh processes, one a commit, in turn on one core; the pair is the unit of the
     test. Slower, not slower, or undecided: the risk of a false alarm in the whole suite is 1 %. A benchmark that waits
     is judged by wall time too, while the machine is quiet. Where valgrind is here, the instructions of a call are
-    counted; a rise of more than 0.5 % is a fail. Peaks of memory and counts are compared as they are.
+    counted; a rise of 0.5 % or more is a fail. Peaks of memory and counts are compared as they are.
 
     --budget gives one figure a limit of its own, as [budgets] of tidegauge.toml does: certainly above it fails,
     certainly below it passes. --budget 'bench/bench_x.time_y(10)/cpu_ratio=1.10' lets it be 10 % slower, and

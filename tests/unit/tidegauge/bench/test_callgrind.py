@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidegauge.bench import callgrind
-from tidegauge.bench.callgrind import Cost, Valgrind, environment, find_valgrind, parse_dump, read_dump
+from tidegauge.bench.callgrind import Cost, Valgrind, environment, find_valgrind, parse_dump, read_dump, remove_dumps
 from tidegauge.machine import Tool
 
 # As callgrind 3.19 writes it: each name once, costs after their function, the line after `calls` inclusive.
@@ -70,14 +70,17 @@ def test_the_levels_of_a_recursion_are_one_function() -> None:
 
 
 def test_a_dump_is_found_where_valgrind_was_told_to_write(tmp_path: Path) -> None:
-    """The folder is given to valgrind in its own quoting; dumps are numbered."""
+    """The folder is given to valgrind in its own quoting; dumps are numbered by process, and go with it."""
     folder = tmp_path / "100%"
     folder.mkdir()
-    (folder / "callgrind.2").write_text(DUMP)
-    assert read_dump(folder, 2).instructions == 137
+    for name in ("callgrind.71.2", "callgrind.71", "callgrind.7.2"):
+        (folder / name).write_text(DUMP)
+    assert read_dump(folder, 71, 2).instructions == 137
+    remove_dumps(folder, 7)
+    assert {path.name for path in folder.iterdir()} == {"callgrind.71.2", "callgrind.71"}
     command = Valgrind("/bin/valgrind", ("setarch", "-R")).below(folder)
     assert command[:3] == ("setarch", "-R", "/bin/valgrind")
-    assert f"--callgrind-out-file={tmp_path}/100%%/callgrind" in command
+    assert f"--callgrind-out-file={tmp_path}/100%%/callgrind.%p" in command
 
 
 def test_without_valgrind_there_is_a_sentence_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,14 +36,16 @@ def slower_by_cpu(change: float) -> Judgement:
     ("head", "outcome", "verdict"),
     [
         (1_000_000, Outcome.NOT_SLOWER, Verdict.PASS),
-        (1_004_900, Outcome.NOT_SLOWER, Verdict.PASS),
-        (1_005_100, Outcome.SLOWER, Verdict.FAIL),
-        (995_100, Outcome.NOT_SLOWER, Verdict.PASS),
-        (994_900, Outcome.FASTER, Verdict.PASS),
+        (1_003_000, Outcome.NOT_SLOWER, Verdict.PASS),
+        (1_004_400, Outcome.NOT_SLOWER, Verdict.PASS),
+        (1_004_600, Outcome.SLOWER, Verdict.FAIL),
+        (1_005_000, Outcome.SLOWER, Verdict.FAIL),
+        (995_600, Outcome.NOT_SLOWER, Verdict.PASS),
+        (995_400, Outcome.FASTER, Verdict.PASS),
     ],
 )
 def test_half_a_per_cent_decides(head: float, outcome: Outcome, verdict: Verdict) -> None:
-    """A rise beyond the threshold is a fail; anything else is a pass, and says which."""
+    """What may be a rise of half a per cent, as far as it can be read, is a fail; anything less is a pass."""
     count = counted((1_000_000, 1_000_001), (head, head + 1))
     judgement = judge(count, SETTINGS)
     assert judgement.outcome is outcome
@@ -54,6 +56,20 @@ def test_half_a_per_cent_decides(head: float, outcome: Outcome, verdict: Verdict
     finding = count_finding(Measured(trial(), count=count, count_judgement=judgement), SETTINGS)
     assert finding is not None
     assert (finding.name, finding.verdict) == ("bench/bench.time_it/instructions_ratio", verdict)
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (1.0046e6, "+0.46% instructions, at least 0.5%, as far as can be read (0.05%), more"),
+        (1.006e6, "+0.60% instructions, at least 0.5% more"),
+        (0.994e6, "-0.60% instructions, at least 0.5% fewer"),
+        (1.003e6, "+0.30% instructions, less than 0.5% more"),
+    ],
+)
+def test_the_sentence_says_what_the_threshold_allows_for(head: float, reason: str) -> None:
+    """Whoever reads that 0.46 % is at least 0.5 % is told why."""
+    assert judge(counted((1e6, 1e6), (head, head)), SETTINGS).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -143,7 +159,7 @@ def test_what_is_slower_says_where() -> None:
 @pytest.mark.parametrize(
     ("base", "head", "clear"),
     [
-        ((1e6, 1e6), (1.005e6, 1.005e6), True),
+        ((1e6, 1e6), (1.0045e6, 1.0045e6), True),
         ((1e6, 1.001e6), (1e6, 1.001e6), True),
         ((1e6, 1.001e6), (1.012e6, 1.012e6), True),
         ((1e6, 1.001e6), (1.004e6, 1.005e6), False),

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tidegauge.bench.callgrind import Cost
 from tidegauge.bench.instructions import Count
 from tidegauge.bench.pair import Pair
-from tidegauge.bench.store import PairLog, read_counts, read_pairs
+from tidegauge.bench.store import STRIDE_BYTES, PairLog, read_counts, read_pairs
 from tidegauge.errors import RunNotReadable
 
 PAIRS = [Pair(benchmark="bench.time_it", index=index, log_ratio=index / 7) for index in range(3)]
@@ -40,12 +41,31 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path, kept: int) -> None:
 
 
 def test_counts_are_kept_likewise(tmp_path: Path) -> None:
-    """Counts with their functions come back as they were added."""
+    """Counts with their functions come back as they were added last."""
     path = tmp_path / "pairs.instructions.jsonl"
-    counted = Count(benchmark="bench.time_it", base=(1.5, 1.5), head=(2.5, 2.5), base_functions={"lib:f": Cost(3, 4)})
+    counted = Count(benchmark="bench.time_it", base=(1.5,), head=(2.5,), base_functions={"lib:f": Cost(3, 4)})
+    whole = msgspec.structs.replace(counted, base=(1.5, 1.5), head=(2.5, 2.5))
     with PairLog(path) as log:
         log.add(counted)
-    assert read_counts(path) == [counted]
+        log.add(whole)
+    assert read_counts(path) == {"bench.time_it": whole}
+
+
+def test_a_torn_line_of_any_length_is_cut_off(tmp_path: Path) -> None:
+    """A count holds every function, and its line may be longer than what is read of a file at once."""
+    path = tmp_path / "pairs.instructions.jsonl"
+    functions = {f"library:function_{number}": Cost(number, number) for number in range(STRIDE_BYTES // 16)}
+    counted = Count(benchmark="bench.time_it", number=1, base_functions=functions)
+    other = Count(benchmark="bench.time_other", number=2)
+    with PairLog(path) as log:
+        log.add(counted)
+        whole = path.stat().st_size
+        log.add(counted)
+    with path.open("r+b") as file:
+        file.truncate(whole + STRIDE_BYTES + 100)
+    with PairLog(path) as log:
+        log.add(other)
+    assert read_counts(path) == {"bench.time_it": counted, "bench.time_other": other}
 
 
 def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:

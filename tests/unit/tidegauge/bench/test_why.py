@@ -3,7 +3,18 @@
 from pathlib import Path
 
 from tidegauge.bench.callgrind import Cost
-from tidegauge.bench.why import GAINS_MAX, Row, cpu_gains, file_stem, instruction_gains, read_rows, write_folded
+from tidegauge.bench.why import (
+    GAINS_MAX,
+    Gain,
+    Row,
+    Why,
+    cpu_gains,
+    file_stem,
+    instruction_gains,
+    profiled,
+    read_rows,
+    write_folded,
+)
 
 BASE = [Row("work", 10, 1_000), Row("work;price", 100, 8_000), Row("book;price", 10, 1_000)]
 HEAD = [Row("work", 10, 1_010), Row("work;price", 200, 16_000), Row("book;price", 10, 1_000), Row("book;new", 10, 500)]
@@ -34,6 +45,18 @@ def test_cpu_gains_sum_up_a_function_whoever_called_it() -> None:
     assert (price.function, price.base, price.head) == ("price", 900.0, 1_700.0)
     assert (price.base_calls, price.head_calls) == (11.0, 21.0)
     assert (new.function, new.base, new.base_calls) == ("new", 0.0, 0.0)
+
+
+def test_a_profile_that_reads_the_other_way_is_no_explanation() -> None:
+    """Profiling makes calls dearer: where that hides the rise the finding says so and names what was counted."""
+    in_python = Gain(function="toy.work", base=900.0, head=1_000.0, share=0.1)
+    in_c = Gain(function="libpython:eval", base=900.0, head=910.0, share=0.01)
+    why = Why(cpu_ns=(in_python,), instructions=(in_c,), profiled=profiled(BASE, HEAD))
+    assert why.clause == "; the greatest gain of CPU time is in toy.work (+10.0%)"
+    why = Why(cpu_ns=(in_python,), instructions=(in_c,), profiled=profiled(HEAD, BASE))
+    assert why.clause.startswith("; the greatest gain of instructions is in libpython:eval (+1.0%); its profile does")
+    assert "does not show it (-46.0% in all)" in why.clause
+    assert profiled([], HEAD) is None
 
 
 def test_a_folded_file_holds_both_sides_of_each_stack(tmp_path: Path) -> None:
