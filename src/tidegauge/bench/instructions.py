@@ -9,8 +9,8 @@ each, two runs agree to the last instruction and yet differ by 1 % from the same
 has its own layout. Two that agree to `agreement` are one number. Where they do not, and the threshold is near, there
 are more of them, and what is said holds for the least favourable two; threads, time and chance show in the same way.
 
-A rise of the threshold or more is a fail. A rise that was planted is read back to `reading`, and the limit lies lower by
-that: what truly rose by so much is never passed for want of a hundredth of a per cent. Identical code whose layouts
+A rise of the threshold or more is a fail. A rise that was planted is read back to `reading`, and the limit lies lower
+by that: what truly rose by so much is never passed for want of a hundredth of a per cent. Identical code whose layouts
 agree differs by a fifth of it at the most.
 
 What it cannot see is what makes the same instructions take longer: caches, branches, the kernel. That is what the CPU
