@@ -23,7 +23,7 @@ from tidegauge.bench.suite import SuiteError, discover, read_config
 from tidegauge.bench.values import read_value
 from tidegauge.errors import TidegaugeError
 
-QUICK = PairSettings(slice_ms=5, slices=6, measure_s_max=0.5)
+QUICK = PairSettings(slice_ms=5, slices=6, slices_max=6, measure_s_max=0.5)
 
 
 def run_pair(

@@ -25,6 +25,7 @@ from tidegauge.errors import TidegaugeError
 
 GRACE_S = 0.5
 GUARD_S_MAX = GRACE_S + guard.KILL_S_MAX + 5.0
+REAP_S_MAX = 1.0  # from the end of its pipe to its own
 READY_S_MIN = 30.0  # imports are no part of what a suite's own timeout is about
 ANSWER_BYTES_MAX = 1024 * 1024  # the names of all modules that a suite imports can be in it
 SAID_BYTES_MAX = 2_000
@@ -129,7 +130,7 @@ class Worker:
         """Ends the worker and all that it started; returns when none of it is left."""
         self.hang_up()
         try:
-            self._guard.wait(GUARD_S_MAX)
+            self._wait_for_guard()
         except subprocess.TimeoutExpired:
             self._guard.kill()
             self._guard.wait()
@@ -167,7 +168,7 @@ class Worker:
     def _end(self) -> str:
         """How the worker ended, in the words of its guard, and the last line of what it printed."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._guard.wait(GUARD_S_MAX)
+            self._wait_for_guard()
         os.set_blocking(self._status, False)
         with contextlib.suppress(BlockingIOError):
             for line in os.read(self._status, 4096).decode().splitlines():
@@ -179,6 +180,15 @@ class Worker:
                     how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
                     return f"ended by {how}{self._last_words()}"
         return f"ended{self._last_words()}"
+
+    def _wait_for_guard(self) -> None:
+        """Until its end closes the status pipe. `Popen.wait` alone looks, sleeps up to 50 ms and looks again: a
+        worker that had ended in 10 ms was waited for 64 ms, a fifth of the time of a pair.
+        """
+        end = select.poll()
+        end.register(self._status, select.POLLHUP)
+        end.poll(GUARD_S_MAX * 1_000)
+        self._guard.wait(REAP_S_MAX)
 
     def _last_words(self) -> str:
         size = self._said.seek(0, os.SEEK_END)

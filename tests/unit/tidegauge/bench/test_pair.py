@@ -1,6 +1,9 @@
 """A pair of sides that are this very Python: what is drawn from the seed, what comes back, what is cleaned up."""
 
+import math
 import os
+import random
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +16,10 @@ from support.suites import side as a_side
 from tidegauge.bench.client import PREFERENCE, Worker, WorkerError, WorkerJob
 from tidegauge.bench.layout import held_still, is_possible
 from tidegauge.bench.model import Side
-from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair
+from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair, _error
 from tidegauge.bench.pipeline import Pipeline
 
-QUICK = PairSettings(slice_ms=1, slices=4, measure_s_max=0.2)
+QUICK = PairSettings(slice_ms=1, slices=4, slices_max=4, measure_s_max=0.2)
 SUITE = """
 import os
 
@@ -113,6 +116,38 @@ def test_the_order_is_turned_round_in_every_second_pair(side: Side, tmp_path: Pa
     """Whichever side begins pair 0 comes second in pair 1, so that an even number of pairs is balanced."""
     firsts = [run(side, "bench.time_seed", index, tmp_path / "scratch").first for index in range(4)]
     assert sorted(firsts[:2]) == sorted(firsts[2:]) == ["base", "head"]
+
+
+@pytest.mark.parametrize(
+    ("error_max", "slices"),
+    [
+        pytest.param(math.inf, 4, id="they agree"),
+        pytest.param(-1.0, 12, id="they never do"),
+    ],
+)
+def test_a_pair_goes_on_while_its_turns_disagree(side: Side, tmp_path: Path, error_max: float, slices: int) -> None:
+    """Past the planned slices there are more of them while their error is too large, and never more than the most."""
+    settings = PairSettings(slice_ms=1, slices=4, slices_max=12, error_max=error_max, measure_s_max=60.0)
+    job = PairJob(benchmark=benchmark("bench.time_core"), base=side, head=side, index=0)
+    pair = StartedPair(job, Bench(seed=7, core=None, scratch=tmp_path, settings=settings)).finish()
+    assert pair.slices == slices, pair.error
+
+
+def test_the_error_of_turns_is_blind_to_their_sign_and_place() -> None:
+    """When a pair ends depends on how far its turns scatter: a faster and a slower head are measured equally long."""
+    turns = [0.01, -0.02, 0.03, 0.0, 0.005, -0.04, 0.02, 0.9]
+    error = _error(turns)
+    assert _error([-turn for turn in turns]) == pytest.approx(error)
+    assert _error([turn + 0.05 for turn in turns]) == pytest.approx(error)
+    assert _error([2 * turn for turn in turns]) == pytest.approx(2 * error)
+
+
+def test_the_error_of_turns_is_that_of_their_median() -> None:
+    """For normal turns it is, on average, what the medians of many samples scatter by, if a tenth less or more."""
+    rng = random.Random(5)
+    samples = [[rng.gauss(0.0, 0.1) for _ in range(24)] for _ in range(2_000)]
+    scatter = statistics.pstdev(statistics.median(sample) for sample in samples)
+    assert statistics.mean(map(_error, samples)) == pytest.approx(scatter, rel=0.1)
 
 
 def test_a_pair_leaves_no_file_behind(side: Side, tmp_path: Path) -> None:
