@@ -28,6 +28,7 @@ from msgspec import Meta
 
 from tidegauge.budgets import Budgets
 from tidegauge.errors import TidegaugeError
+from tidegauge.records import RUNS
 from tidegauge.tomlfile import TomlFile
 
 FILE_NAME = "tidegauge.toml"
@@ -98,7 +99,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def runs(self) -> Path:
         """Where runs are kept."""
-        return self.root / "results" / "runs"
+        return self.root / RUNS
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -26,6 +26,8 @@ from tidegauge.errors import RunNotReadable, RunNotWritten, TidegaugeError
 from tidegauge.machine import Machine
 from tidegauge.subject import Subject
 from tidegauge.verdicts import Verdict, worst
+
+RUNS: Final = Path("results", "runs")  # below the project's root
 
 SCHEMA = 1
 LANES = ("bench", "load", "soak", "check", "gate")

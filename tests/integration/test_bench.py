@@ -311,6 +311,7 @@ def test_the_working_tree_is_head_and_stays_untouched(repository: Repository, sc
     repository.write(".gitignore", ignored)
     repository.commit()
     repository.write(".asv/env/old", "an environment of asv, here before us")
+    repository.write("results/runs/old.json", "what a run of ours left: it must not make another commit of the next")
     assert snapshot(repository.config()) == repository.git("rev-parse", "HEAD")
     repository.write("tiny.py", "from fresh import work\n")
     repository.write("fresh.py", "def work(times=1):\n    raise RuntimeError('fresh')\n")

@@ -27,6 +27,7 @@ from tidegauge.bench.layout import share_libraries
 from tidegauge.bench.model import Side, SuiteConfig
 from tidegauge.bench.suite import SuiteError
 from tidegauge.errors import TidegaugeError
+from tidegauge.records import RUNS
 
 GIT_S_MAX = 300.0
 IDENTITY = {
@@ -71,10 +72,10 @@ def snapshot(config: SuiteConfig) -> str:
     """A commit of the working tree as it is; HEAD itself where nothing differs."""
     repository = config.repository
     head, head_tree, date = git(repository, "log", "-1", "--format=%H %T %ct").split()
-    # asv's own folders are no part of the code, whether or not they are ignored.
+    # asv's own folders and ours are no part of the code, whether or not they are ignored.
     ours = [
         f":(exclude,top){folder.relative_to(repository)}"
-        for folder in (config.environments, config.results)
+        for folder in (config.environments, config.results, config.path.parent / RUNS)
         if folder != repository and folder.is_relative_to(repository) and not _is_ignored(repository, folder)
     ]
     index = Path(git(repository, "rev-parse", "--path-format=absolute", "--git-path", "index"))

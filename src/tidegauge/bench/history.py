@@ -24,7 +24,7 @@ from tidegauge.bench.ratios import read_ratios
 from tidegauge.bench.steps import CONFIDENCE, RESULTS_MAX, RESULTS_MIN, find_steps
 from tidegauge.bench.suite import read_config
 from tidegauge.errors import TidegaugeError
-from tidegauge.records import Budget, Finding
+from tidegauge.records import RUNS, Budget, Finding
 from tidegauge.verdicts import Verdict
 
 COMMITS_MAX = 200_000
@@ -100,7 +100,7 @@ def read_history(start: Path, settings: HistorySettings) -> History:
     repository = find_repository(start)
     if settings.base:
         base = resolve(repository, settings.base)
-        ratios = read_ratios(start / "results" / "runs", base, settings.select)
+        ratios = read_ratios(start / RUNS, base, settings.select)
         if not ratios.kept:
             left_out = f", but {ratios.left_out}" if ratios.left_out else ""
             raise TidegaugeError(

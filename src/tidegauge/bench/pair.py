@@ -41,9 +41,8 @@ class PairSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Many short slices rather than few long ones: on two busy cores the spread of one log ratio fell from 2.9 % to 1.9 %.
     Where a benchmark misses the caches, its slices differ by 10 to 14 % whenever others use the machine, and hardly
-    because processes do: 24 slices rather than 12 made the spread of a pair 1.6 to 2.4 % where it was 3.5 to 5 %, 40
-    made it 1.3 to 1.6 %. The bound is 24 because time also has to buy pairs: in a suite of four, fewer than 12 of them
-    call nothing slower.
+    because processes do: 24 slices rather than 12 made the spread of a pair 1.6 to 3.2 % where it was 3.5 to 5.3 %. The
+    bound is 24 because time also has to buy pairs: fewer than 12 of them call nothing slower in a suite of four.
     """
 
     slice_ms: float = 5.0

@@ -13,7 +13,7 @@ from tidegauge.cli.options import AsJson, BudgetOverrides, Seed, interrupted, sa
 from tidegauge.config import load_bench
 from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
-from tidegauge.records import RunWriter
+from tidegauge.records import RUNS, RunWriter
 from tidegauge.report.terminal import words
 from tidegauge.subject import Subject, read_subject
 
@@ -94,7 +94,7 @@ def bench(
         bisect_seconds_max=bisect_seconds if bisect else 0.0,
     )
     writer = RunWriter(
-        root / "results" / "runs",
+        root / RUNS,
         "bench",
         subject=subject_of_run(root, base, head),
         machine=read_machine(),

@@ -13,6 +13,7 @@ from tidegauge.cli.options import AsJson, Stdout, write_json
 from tidegauge.config import FILE_NAME, find_root
 from tidegauge.guard import LINUX
 from tidegauge.machine import Machine, find_tools, read_machine
+from tidegauge.records import RUNS
 from tidegauge.report.terminal import folded
 
 PYTHON_MIN = (3, 11)
@@ -75,7 +76,7 @@ def _print(console: Console, machine: Machine, items: list[Item], broken: list[s
 
 def _required() -> list[Item]:
     root = find_root(Path.cwd())
-    runs = (root or Path.cwd()) / "results" / "runs"
+    runs = (root or Path.cwd()) / RUNS
     try:
         runs.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=runs) as file:

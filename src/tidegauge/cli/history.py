@@ -9,7 +9,7 @@ from tidegauge.cli.options import AsJson, Seed, say, show_run
 from tidegauge.config import load_bench
 from tidegauge.errors import TidegaugeError
 from tidegauge.machine import read_machine
-from tidegauge.records import RunWriter
+from tidegauge.records import RUNS, RunWriter
 from tidegauge.report.terminal import words
 from tidegauge.subject import read_subject
 
@@ -61,7 +61,7 @@ def history(
     found = read_history(root, settings)
     config = {"verb": "history", "select": select, "machine": found.machine, "base": pinned}
     writer = RunWriter(
-        root / "results" / "runs",
+        root / RUNS,
         "bench",
         subject=read_subject(root),
         machine=read_machine(),

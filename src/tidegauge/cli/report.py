@@ -8,7 +8,7 @@ import typer
 
 from tidegauge.cli.options import AsJson, Stdout, write_json
 from tidegauge.config import find_root
-from tidegauge.records import find_run, read_run
+from tidegauge.records import RUNS, find_run, read_run
 from tidegauge.report.terminal import Report
 
 
@@ -24,7 +24,7 @@ def report(
     Example: tidegauge report --json | jq .verdict
     """
     root = find_root(Path.cwd()) or Path.cwd()
-    found = read_run(find_run(root / "results" / "runs", run))
+    found = read_run(find_run(root / RUNS, run))
     if json:
         write_json(msgspec.json.format(msgspec.json.encode(found)))
     else:
