@@ -69,8 +69,9 @@ class Worker:
         cwd: Path,
         timeout_s: float,
         below: Sequence[str] = (),
+        goes_first: bool = False,
     ) -> None:
-        """`below` is a command that runs the Python below itself, as valgrind does."""
+        """`below` is a command that runs the Python below itself, as valgrind does. Who `goes_first` is timed."""
         self._side = side
         self._timeout_s = timeout_s
         self._unread = b""
@@ -96,7 +97,7 @@ class Worker:
         finally:
             os.close(control)
             os.close(status)
-        if job.core is not None:
+        if goes_first:
             _prefer(self._guard.pid)
         self._send(msgspec.json.encode(job) + b"\n")
 

@@ -61,7 +61,8 @@ def worker_of(
         litter=layout.litter,
     )
     env = side.env | layout.environment
-    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=benchmark.timeout_s)
+    timeout_s, goes_first = benchmark.timeout_s, core is not None
+    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=timeout_s, goes_first=goes_first)
     try:
         yield worker
     finally:

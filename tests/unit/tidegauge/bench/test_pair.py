@@ -14,10 +14,11 @@ import pytest
 from support.suites import benchmark
 from support.suites import side as a_side
 from tidegauge.bench.client import PREFERENCE, Worker, WorkerError, WorkerJob
-from tidegauge.bench.layout import held_still, is_possible
+from tidegauge.bench.layout import Layout, held_still, is_possible
 from tidegauge.bench.model import Side
 from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair, _error
 from tidegauge.bench.pipeline import Pipeline
+from tidegauge.bench.sides import worker_of
 
 QUICK = PairSettings(slice_ms=1, slices=4, slices_max=4, measure_s_max=0.2)
 SUITE = """
@@ -165,13 +166,9 @@ def test_what_is_timed_on_a_core_goes_first(side: Side, tmp_path: Path, core: in
     ask = f"import os; os.setpriority(os.PRIO_PROCESS, 0, {PREFERENCE})"
     may = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=False).returncode == 0
     ours = os.getpriority(os.PRIO_PROCESS, 0)
-    job = WorkerJob(benchmark_dir=str(side.benchmark_dir), id="bench.time_preference", core=core, setup_core=core)
-    worker = Worker("head", side.python, job, env=side.env, cwd=tmp_path, timeout_s=30)
-    try:
+    with worker_of(benchmark("bench.time_preference"), side, "head", tmp_path, Layout(0, 0, 0), core=core) as worker:
         worker.wait_until_ready()
         worker.ask("run", 1, 1)
-    finally:
-        worker.close()
     seen = {int(line) for line in (tmp_path / "seen").read_text().split()}
     assert seen == {PREFERENCE if may and core is not None else ours}
 
