@@ -6,11 +6,11 @@
 callgrind counts every instruction that the process executes while counting is on, whatever else the machine does.
 It knows functions by their symbols; all Python code is `_PyEval_EvalFrameDefault` to it.
 
-valgrind knows no AVX-512 and tells programs that ask the CPU so: numpy and OpenBLAS then take AVX2. OpenBLAS is kept to
-AVX, because valgrind computes each fused multiply-add by a call and takes ten times as long for it. numba asks too, but
-finds its compiled code by the answer: the answer is given to it beforehand, so that what a run without valgrind
-compiled is found by the runs below it, which would need minutes to compile it. Code that was compiled for AVX-512 and
-does not ask dies of an illegal instruction.
+valgrind knows no AVX-512 and tells programs that ask the CPU so: numpy and OpenBLAS then take AVX2. It computes each
+fused multiply-add by a call, which takes ten times as long, and 50 in a loop of them: OpenBLAS is kept to AVX, and
+numba multiplies and adds apart. numba asks too, but finds its compiled code by the answer: the answer is given to it
+beforehand, so that what a run without valgrind compiled is found by the runs below it, which would need minutes to
+compile it. Code that was compiled for AVX-512 and does not ask dies of an illegal instruction.
 """
 
 import contextlib
@@ -31,16 +31,13 @@ OUT = "callgrind"
 LOG = "valgrind.log"
 DUMP_BYTES_MAX = 64 * 1024 * 1024
 CPUINFO = Path("/proc/cpuinfo")
-# The CPU that valgrind pretends to be where the real one knows AVX2, as LLVM names it.
+# The CPU that valgrind pretends to be where the real one knows AVX2, as LLVM names it; it computes `fma` by calls.
 AVX2 = {
     "OPENBLAS_CORETYPE": "Sandybridge",
     "NUMBA_CPU_NAME": "haswell",
-    "NUMBA_CPU_FEATURES": ",".join(
-        f"+{feature}"
-        for feature in (
-            *("64bit", "aes", "avx", "avx2", "bmi", "bmi2", "cmov", "crc32", "cx16", "cx8", "f16c", "fma", "fxsr"),
-            *("lzcnt", "mmx", "movbe", "pclmul", "popcnt", "sahf", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "ssse3"),
-        )
+    "NUMBA_CPU_FEATURES": (
+        "+64bit,+aes,+avx,+avx2,+bmi,+bmi2,+cmov,+crc32,+cx16,+cx8,+f16c,-fma,+fxsr,+lzcnt,+mmx,+movbe,+pclmul,"
+        "+popcnt,+sahf,+sse,+sse2,+sse3,+sse4.1,+sse4.2,+ssse3"
     ),
 }
 NAMED = re.compile(r"\((\d+)\)(?: (.*))?")

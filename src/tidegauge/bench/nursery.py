@@ -9,9 +9,8 @@ child, and so does what kills it: the nursery says how it ended and goes on.
 
 It imports the `modules` of its job, and where it `learns`, those that a child has imported, before the next one. What
 the imports made is frozen out of garbage collection: a collection in one benchmark does not walk through what the
-others import. The holes that they left in the heap are filled: the calls of a benchmark cost up to 0.4 % more or less,
-on identical code, where they found room among the objects of others. Only a process of one thread can be forked as it
-is: each answer says how many `threads` there are.
+others import. The holes that they left in the heap are filled: see `heap`. Only a process of one thread can be forked
+as it is: each answer says how many `threads` there are.
 
 A TASK is JSON: `id`, `folder` to run in, `commands`, and what it may take, `cpu_s` and `wall_s`. An answer is what the
 commands answered, in one object, with the child's `pid` and the names of the `modules` that it imported; or `failed`:
@@ -37,16 +36,13 @@ if TYPE_CHECKING:  # typing costs more than it says here, in a process that is s
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
-# As CPython's allocator has it: its largest size, the columns of its table, and what a bytes object takes by itself.
-SMALL_MAX, CLASS_FIELDS, EMPTY = 512, 5, sys.getsizeof(b"")
-BIG = 1 << 20  # no integer that Python keeps, and none that takes more than 32 bytes
 POLL_S = 0.005
 JEMALLOC = "jemalloc_bg_thd"
 ANSWER_NAME = "tidegauge-answer.json"
 
 
 class Nursery:
-    """`prepare`, `obey` and `describe` are the worker's own: a child does what a worker does."""
+    """`prepare`, `obey` and `describe` are the worker's own: a child does what a worker does. `fill` is the heap's."""
 
     def __init__(
         self,
@@ -54,13 +50,14 @@ class Nursery:
         prepare: "Callable[[dict[str, Any]], Any]",
         obey: "Callable[[Any, list[str]], dict[str, Any]]",
         describe: "Callable[[BaseException], str]",
+        fill: "Callable[[], Any]",
     ) -> None:
         self._job = {**job, "litter": 0}
         self._prepare, self._obey, self._describe = prepare, obey, describe
         discovery = importlib.import_module("asv_runner.discovery")
         discovery.update_sys_path(job["benchmark_dir"])
         import_all(job["modules"])
-        self._filled = fill_heap()
+        self._filled = fill()
 
     def fork_all(self, tasks: "Iterable[dict[str, Any]]") -> "Iterator[dict[str, Any]]":
         """First whether it can be forked, then the answer to each task."""
@@ -125,44 +122,6 @@ def threads() -> "dict[str, Any]":
     """How many we have, without those of jemalloc, which sees to its own when it is forked."""
     names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
     return {"threads": sum(name != JEMALLOC for name in names)}
-
-
-def fill_heap() -> "list[list[object]]":
-    """Objects in all the room that Python's allocator has, so that whatever comes later lies in fresh memory."""
-    filled: list[list[object]] = []
-    for line in allocator_statistics().splitlines():
-        fields = line.split()
-        if len(fields) == CLASS_FIELDS and all(map(str.isdigit, fields)):
-            filled.append(objects(size=int(fields[1]), count=int(fields[4])))
-        elif fields[1:4] == ["unused", "pools", "*"]:
-            filled.append(objects(size=SMALL_MAX, count=int(fields[0]) * (int(fields[4]) // SMALL_MAX)))
-    return filled
-
-
-def objects(size: int, count: int) -> "list[object]":
-    """So many that take `size` bytes each, which is a whole number of sixteens."""
-    if size == 16:
-        return [object() for _ in range(count)]
-    if size == 32:
-        return list(range(BIG, BIG + count))
-    return [bytes(size - EMPTY) for _ in range(count)]
-
-
-def allocator_statistics() -> str:
-    """A table of CPython's own; another Python has none, and its heap stays as it is."""
-    if not hasattr(sys, "_debugmallocstats"):
-        return ""
-    sys.stderr.flush()
-    stderr, written = os.dup(2), os.memfd_create("statistics")
-    os.dup2(written, 2)
-    try:
-        sys._debugmallocstats()  # noqa: SLF001 - there is no other way to know
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-    os.lseek(written, 0, os.SEEK_SET)
-    with os.fdopen(written, errors="replace") as file:
-        return file.read()
 
 
 def wait(child: int, limit_s: float) -> "int | None":

@@ -107,7 +107,7 @@ class Subject:
         """What the benchmark says of itself, through asv's own way of running it."""
         return float(self.benchmark.do_run())
 
-    def count(self, number: int, batches: int, meter: "Any") -> None:
+    def count(self, number: int, batches: int, meter: "Any", make_room: "Callable[[], Any]") -> None:
         """Has callgrind count one batch of no call, which is what switching on and off costs, and those of the calls.
 
         What is not counted is kept from callgrind as far as it can be: below it everything takes ten times as long.
@@ -119,6 +119,7 @@ class Subject:
         clock, self._clock = self._clock, meter.toggle
         self._batch(0)
         self._renew()
+        room = make_room()
         meter.start()
         meter.zero()
         self._batch(0)
@@ -126,6 +127,7 @@ class Subject:
         self.run(number, batches)
         meter.dump()
         meter.stop()
+        del room
         self._clock = clock
 
     def profile(self, number: int, batches: int, stacks: "Any") -> None:

@@ -74,7 +74,7 @@ def nurse(job: "dict[str, Any]", commands: "BinaryIO", replies: "BinaryIO") -> i
     if job["core"] is not None:
         stay_on(job["core"])  # a library that starts a thread a core starts none then
     job["kept"] = litter(job["litter"])
-    nursery = load("nursery").Nursery(job, prepare, obey, describe)
+    nursery = load("nursery").Nursery(job, prepare, obey, describe, load("heap").fill)
     job["kept"] += litter(job["litter"])  # moves what comes after the imports too: it begins in fresh memory
     for answer in nursery.fork_all(json.loads(command.partition(b" ")[2]) for command in commands):
         reply(replies, answer)
@@ -153,7 +153,7 @@ def obey(subject: "Any", command: "list[str]") -> "dict[str, Any]":
     if command[0] in {"count", "profile"}:
         number, batches = int(command[1]), int(command[2])
         if command[0] == "count":
-            subject.count(number, batches, load("meter").Meter())
+            subject.count(number, batches, load("meter").Meter(), load("heap").make_room)
         else:
             subject.profile(number, batches, load("stacks").Stacks())
         return {"calls": number * batches}

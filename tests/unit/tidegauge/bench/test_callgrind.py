@@ -109,3 +109,4 @@ def test_numba_is_told_what_valgrind_pretends_to_be(
     (tmp_path / "cpuinfo").write_text(f"model name : a fast one\nflags\t\t: {flags}\n")
     assert environment().get("NUMBA_CPU_NAME") == name
     assert not any("avx512" in value for value in environment().values())
+    assert "+fma" not in environment().get("NUMBA_CPU_FEATURES", ""), "valgrind computes each of them by a call"

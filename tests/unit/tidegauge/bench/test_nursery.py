@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidegauge.bench import nursery
 from tidegauge.bench.client import WORKER, WorkerJob
 
 SUITE = """
@@ -136,19 +135,3 @@ def test_threads_that_an_import_starts_are_told(suite: Path) -> None:
     assert ready == {"threads": 2}
     ready, answer = converse(suite, "time_imports", learns=True)
     assert (ready, answer["threads"]) == ({"threads": 1}, 2)
-
-
-def test_what_comes_after_the_imports_lies_in_fresh_memory() -> None:
-    """The room that others left is taken: where a benchmark's objects lie does not depend on who was there before."""
-    script = f"""
-import sys
-sys.path.insert(0, {str(Path(nursery.__file__).parent)!r})
-from nursery import allocator_statistics, fill_heap, objects
-holes = [objects(64, 40_000)[::2]]
-filled = fill_heap()
-rows = [line.split() for line in allocator_statistics().splitlines()]
-print(max(int(row[4]) * int(row[1]) for row in rows if len(row) == 5 and all(map(str.isdigit, row))))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
-    pool_bytes = 16 * 1024
-    assert int(done.stdout) <= pool_bytes, "at most one pool of a size has room, which is the last one"
