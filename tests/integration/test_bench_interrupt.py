@@ -15,27 +15,14 @@ from typing import Any
 import psutil
 import pytest
 
+from support.suites import TOY, git
 from tidegauge.bench.lane import ITSELF, SLOWED
 from tidegauge.bench.pair import Pair
 from tidegauge.bench.store import PairLog, read_pairs
 
-CONFIG = {
-    "version": 1,
-    "project": "toy",
-    "repo": ".",
-    "environment_type": "existing",
-    "benchmark_dir": "benchmarks",
-    "results_dir": "results/asv",
-    "env_dir": ".asv",
-}
 SUITE = "from toy import work\ndef time_known(): work()\ndef time_noisy(): work()\ndef track_size(): return 1\n"
 KNOWN, NOISY = "bench_toy.time_known", "bench_toy.time_noisy"
 LOOK = 8  # pairs at the plan's first look
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=t", "-c", "user.email=t@t.invalid", *arguments]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
@@ -43,7 +30,7 @@ def repository(tmp_path: Path) -> Path:
     """Two benchmarks that time and one that tracks, in one commit."""
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / ".gitignore").write_text("results\n.asv\n")
-    (tmp_path / "asv.conf.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "asv.conf.json").write_text(json.dumps(TOY))
     (tmp_path / "benchmarks" / "__init__.py").touch()
     (tmp_path / "benchmarks" / "bench_toy.py").write_text(SUITE)
     (tmp_path / "toy.py").write_text("def work(): return sum(i * i for i in range(3000))\n")

@@ -8,17 +8,10 @@ from typing import Any
 
 import pytest
 
+from support.suites import TOY, git
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-CONFIG = {
-    "version": 1,
-    "project": "toy",
-    "repo": ".",
-    "environment_type": "existing",
-    "benchmark_dir": "benchmarks",
-    "results_dir": "results/asv",
-    "env_dir": ".asv",
-}
 SUITE = "from toy import work\ndef time_work(): work()\n"
 CODE = "def work(): return sum(i * i for i in range({n}))\n# {comment}\n"
 COMMITS = 7
@@ -26,16 +19,11 @@ CULPRIT = COMMITS - 2  # three commits back, head among them
 BROKEN = 3
 
 
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=t", "-c", "user.email=t@t.invalid", *arguments]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> tuple[Path, list[str]]:
     """Seven commits after the base: in the third the benchmark fails, from the fifth on the work is 20 % more."""
     (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "asv.conf.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "asv.conf.json").write_text(json.dumps(TOY))
     (tmp_path / ".gitignore").write_text("results\n.asv\n")
     (tmp_path / "benchmarks" / "__init__.py").touch()
     (tmp_path / "benchmarks" / "bench_toy.py").write_text(SUITE)

@@ -1,11 +1,40 @@
-"""A side and a benchmark as the lane knows them, for tests that look at what comes after the discovery."""
+"""What tests of the bench lane have in common: repositories with a suite, and what the lane makes of them.
+
+A side and a benchmark are as the lane knows them, for tests that look at what comes after the discovery.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from tidegauge.bench.model import Benchmark, Side
+
+TOY = {
+    "version": 1,
+    "project": "toy",
+    "repo": ".",
+    "environment_type": "existing",
+    "benchmark_dir": "benchmarks",
+    "results_dir": "results/asv",
+    "env_dir": ".asv",
+}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """By nobody in particular."""
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@t.invalid", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def written(folder: Path, source: str) -> Path:
+    """A suite of one file, `bench`."""
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "bench.py").write_text(textwrap.dedent(source))
+    return folder
 
 
 def side(suite: Path = Path(), env: dict[str, str] | None = None) -> Side:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from support.suites import written
 from tidegauge.bench.client import WORKER, WorkerJob
 
 SUITE = """
@@ -56,12 +57,8 @@ THREADED = """
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    folder = tmp_path / "suite"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "bench.py").write_text(textwrap.dedent(SUITE))
     (tmp_path / "threaded.py").write_text(textwrap.dedent(THREADED))
-    return folder
+    return written(tmp_path / "suite", SUITE)
 
 
 def converse(suite: Path, *names: str, cpu_s: float = 30.0, wall_s: float = 30.0, **job: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.suites import benchmark
+from support.suites import benchmark, written
 from support.suites import side as a_side
 from tidegauge.bench.client import PREFERENCE, Worker, WorkerError, WorkerJob
 from tidegauge.bench.layout import Layout, held_still, is_possible
@@ -48,10 +48,7 @@ def time_hello():
 
 @pytest.fixture
 def side(tmp_path: Path) -> Side:
-    suite = tmp_path / "suite"
-    suite.mkdir()
-    (suite / "__init__.py").touch()
-    (suite / "bench.py").write_text(SUITE)
+    suite = written(tmp_path / "suite", SUITE)
     return a_side(suite, {**os.environ, "SEEN": str(tmp_path / "seen")})
 
 

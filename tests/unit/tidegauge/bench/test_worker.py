@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from support.suites import written
 from tidegauge.bench.client import WORKER, WorkerJob
 
 SUITE = """
@@ -58,11 +58,7 @@ SUITE = """
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    folder = tmp_path / "suite"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "bench.py").write_text(textwrap.dedent(SUITE))
-    return folder
+    return written(tmp_path / "suite", SUITE)
 
 
 def converse(suite: Path, name: str, *commands: str, core: int | None = None) -> list[dict[str, Any]]:
