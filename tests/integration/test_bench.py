@@ -17,7 +17,9 @@ import pytest
 from tidegauge.bench.build import BuildError, build, check_out, find_repository, resolve, snapshot
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side, Suite, SuiteConfig
-from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair
+from tidegauge.bench.pair import Bench, Pair, PairJob
+from tidegauge.bench.pipeline import Pipeline
+from tidegauge.bench.slices import PairSettings
 from tidegauge.bench.store import keep_in_asv
 from tidegauge.bench.suite import SuiteError, discover, read_config
 from tidegauge.bench.values import read_value
@@ -37,7 +39,8 @@ def run_pair(
     head_slowdown: float = 0.0,
 ) -> Pair:
     job = PairJob(benchmark=benchmark, base=base, head=head, index=index, head_slowdown=head_slowdown)
-    return StartedPair(job, Bench(seed=7, core=core, scratch=scratch, settings=QUICK)).finish()
+    with Pipeline(Bench(seed=7, core=core, scratch=scratch, settings=QUICK)) as pipeline:
+        return pipeline.measure(job)
 
 
 CODE = """
@@ -395,7 +398,9 @@ def test_killing_the_driver_leaves_no_worker(repository: Repository, scratch: Pa
         textwrap.dedent(f"""
             from pathlib import Path
             from tidegauge.bench.build import build, find_repository
-            from tidegauge.bench.pair import Bench, PairJob, StartedPair
+            from tidegauge.bench.pair import Bench, PairJob
+            from tidegauge.bench.pipeline import Pipeline
+            from tidegauge.bench.slices import PairSettings
             from tidegauge.bench.suite import discover, read_config
 
             root, scratch = Path({str(repository.root)!r}), Path({str(scratch)!r})
@@ -403,13 +408,15 @@ def test_killing_the_driver_leaves_no_worker(repository: Repository, scratch: Pa
             sides = build(config, "HEAD", "HEAD", python="same")
             (benchmark,) = discover(config, *sides, scratch=scratch, select=["time_plain"]).benchmarks
             job = PairJob(benchmark=benchmark, base=sides[0], head=sides[1], index=0)
-            StartedPair(job, Bench(seed=7, core=None, scratch=scratch)).finish()
+            long = PairSettings(slices=10**6, slices_max=10**6, measure_s_max=60)
+            with Pipeline(Bench(seed=7, core=None, scratch=scratch, settings=long)) as pipeline:
+                pipeline.measure(job)
         """)
     )
     with subprocess.Popen([sys.executable, str(driver)]) as process:
         workers: list[psutil.Process] = []
 
-        def both_run() -> bool:
+        def both_are_forked() -> bool:
             try:
                 below = psutil.Process(process.pid).children(recursive=True)
                 workers[:] = [
@@ -417,10 +424,10 @@ def test_killing_the_driver_leaves_no_worker(repository: Repository, scratch: Pa
                 ]
             except psutil.NoSuchProcess:
                 return False
-            return len(workers) == 2
+            return len(workers) >= 4  # nurseries and their children
 
         try:
-            wait_for(both_run)
+            wait_for(both_are_forked)
         finally:
             process.send_signal(signal.SIGKILL)
     wait_for(lambda: not any(worker.is_running() for worker in workers))

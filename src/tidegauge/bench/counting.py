@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from tidegauge.bench.callgrind import Cost, Valgrind, environment
-from tidegauge.bench.client import READY_S_MIN, WorkerError
+from tidegauge.bench.conversation import READY_S_MIN, WorkerError
 from tidegauge.bench.instructions import Count, CountSettings, is_complete
 from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.nurseries import Nurseries

@@ -175,7 +175,7 @@ class Builder:
             PairJob(benchmark=self._benchmarks[benchmark], base=self._base, head=self._probe, index=each)
             for each in (index, index + 1)
         ]
-        return self._pipeline.measure(*jobs)
+        return self._pipeline.measure(jobs[0], jobs[1:])
 
     def __enter__(self) -> Self:
         return self

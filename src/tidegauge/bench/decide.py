@@ -22,7 +22,6 @@ Bounds of the work: n * (n + 1) / 2 averages a look, n ** 3 steps once for each 
 """
 
 import enum
-import functools
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
@@ -30,6 +29,7 @@ from statistics import NormalDist
 
 import msgspec
 
+from tidegauge.bench import ranks
 from tidegauge.bench.plan import PAIRS_MAX, Plan
 from tidegauge.verdicts import Verdict
 
@@ -88,17 +88,16 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
         if not abs(value) <= LOG_RATIO_MAX:
             reason = f"the log ratio of pair {number} is {value}: a side used no CPU time that can be compared"
             return Judgement(outcome=Outcome.NOT_MEASURED, reason=reason, pairs=pairs)
-    share = plan.share(look_index)
     if pairs < plan.looks[0]:
         wanted = plan.looks[0] - pairs
         reason = f"{pairs} pairs are too few to say anything: {wanted} more are needed"
         return Judgement(outcome=Outcome.UNDECIDED, reason=reason, pairs=pairs, pairs_wanted=wanted)
 
-    averages = _averages(log_ratios)
-    estimate = _quantile(averages, 0.5)
-    spread = (_quantile(averages, 0.75) - _quantile(averages, 0.25)) / AVERAGES_IQR
-    low, high = _bounds(averages, pairs, plan.level_of_bound(look_index))
-    change_low, change_high = _bounds(averages, pairs, plan.level_of_change(look_index))
+    averages = ranks.averages(log_ratios)
+    estimate = ranks.quantile(averages, 0.5)
+    spread = (ranks.quantile(averages, 0.75) - ranks.quantile(averages, 0.25)) / AVERAGES_IQR
+    low, high = ranks.bounds(averages, pairs, plan.level_of_bound(look_index))
+    change_low, change_high = ranks.bounds(averages, pairs, plan.level_of_change(look_index))
     outcome = Outcome.UNDECIDED
     # What is more than slower_from slower for sure is reported so, even if it is less than delta for sure.
     if change_low > math.log1p(plan.slower_from):
@@ -107,7 +106,8 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
         outcome = Outcome.FASTER
     elif high < math.log1p(plan.delta):
         outcome = Outcome.NOT_SLOWER
-    p_slower = _cdf(pairs)[bisect_right(averages, math.log1p(plan.slower_from))]
+    p_slower = ranks.cdf(pairs)[bisect_right(averages, math.log1p(plan.slower_from))]
+    share = plan.level_of_change(look_index) * plan.family / plan.alpha  # of what all looks may err
     detectable = _detectable(estimate - change_low, plan, look_index)
     wanted = 0 if outcome.is_decided else _pairs_wanted(estimate, spread, pairs, plan)
     return Judgement(
@@ -118,7 +118,7 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
         low=math.exp(low) if math.isfinite(low) else None,
         high=math.exp(high) if math.isfinite(high) else None,
         spread=spread,
-        p_slower=min(1.0, p_slower / share),
+        p_slower=min(1.0, p_slower / share) if share else 1.0,
         detectable=detectable,
         pairs_wanted=wanted,
     )
@@ -169,35 +169,6 @@ def verdicts(judgements: Mapping[str, Judgement], plan: Plan) -> dict[str, Verdi
     }
 
 
-def _averages(values: Sequence[float]) -> list[float]:
-    """Every average of two values and every value itself, ascending."""
-    return sorted((first + second) / 2 for at, first in enumerate(values) for second in values[at:])
-
-
-def _quantile(ascending: Sequence[float], part: float) -> float:
-    position = part * (len(ascending) - 1)
-    at = min(int(position), len(ascending) - 2) if len(ascending) > 1 else 0
-    after = ascending[min(at + 1, len(ascending) - 1)]
-    return ascending[at] + (position - at) * (after - ascending[at])
-
-
-def _bounds(averages: Sequence[float], pairs: int, level: float) -> tuple[float, float]:
-    """One-sided bounds, each wrong with probability `level` at most; infinite where so few pairs can give none."""
-    rank = bisect_right(_cdf(pairs), level) - 1
-    return (averages[rank], averages[-1 - rank]) if rank >= 0 else (-math.inf, math.inf)
-
-
-@functools.lru_cache(maxsize=64)
-def _cdf(pairs: int) -> tuple[float, ...]:
-    """P(at most w averages lie on the far side of the truth), w from 0: the null distribution of the signed ranks."""
-    density = [1.0]
-    for rank in range(1, pairs + 1):
-        stays, moves = [*density, *[0.0] * rank], [*[0.0] * rank, *density]
-        density = [(a + b) / 2 for a, b in zip(stays, moves, strict=True)]
-    total = 0.0
-    return tuple(total := total + part for part in density)
-
-
 def _detectable(reach: float, plan: Plan, look_index: int) -> float | None:
     """`reach`: how far the estimate lies from the bound that has to clear `slower_from`."""
     if not math.isfinite(reach):
@@ -231,6 +202,7 @@ def _pairs_wanted(estimate: float, spread: float, pairs: int, plan: Plan) -> int
 
 
 def _pairs_needed(gap: float, spread: float, level: float, normal: NormalDist) -> int:
+    level = max(level, 2.0**-PAIRS_MAX)  # a look that can decide nothing has none
     by_spread = ((normal.inv_cdf(POWER) - normal.inv_cdf(level)) * spread / gap) ** 2
     by_rank = -math.log2(level)  # n pairs of one mind have p = 2 ** -n
     return math.ceil(max(by_spread, by_rank))

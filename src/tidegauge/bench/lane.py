@@ -32,12 +32,13 @@ from tidegauge.bench.findings import (
 from tidegauge.bench.instructions import Count, CountSettings, is_complete
 from tidegauge.bench.instructions import judge as judge_count
 from tidegauge.bench.model import Benchmark, Side, Suite
-from tidegauge.bench.pair import Bench, PairSettings
+from tidegauge.bench.pair import Bench
 from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.plan import Plan
 from tidegauge.bench.promises import CPU, INSTRUCTIONS, TIERS, VALUES, WALL, Promises, figures
 from tidegauge.bench.rounds import run_rounds, taken_up
 from tidegauge.bench.selfproof import Proof, power, prove
+from tidegauge.bench.slices import PairSettings
 from tidegauge.bench.store import PairLog, keep_in_asv, read_counts, read_pairs
 from tidegauge.bench.suite import discover, read_config
 from tidegauge.bench.trial import Trial, is_slower

@@ -14,15 +14,14 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from tidegauge.bench.callgrind import LOG, Dump, Valgrind, read_dump, remove_dumps
-from tidegauge.bench.client import Worker, WorkerError, WorkerJob
+from tidegauge.bench.conversation import WorkerError
+from tidegauge.bench.forks import Fork, Nursery
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.sides import SIDES, folder_of, of_both
@@ -53,10 +52,8 @@ class Nurseries:
         self._learns = valgrind is None
         self._layout = Layout(HASH_SEED, 0, litter)
         self._running = contextlib.ExitStack()
-        self._workers: dict[str, Worker] = {}
-        self._outs: dict[str, Path] = {}
+        self._nurseries: dict[str, Nursery] = {}
         self._said_before = dict.fromkeys(SIDES, 0)
-        self._is_lost = False
         self._hopeless: WorkerError | None = None
 
     def ask(self, benchmark: Benchmark, *commands: str, cpu_s: float) -> dict[str, dict[str, Any]]:
@@ -65,31 +62,29 @@ class Nurseries:
         What takes longer on a busy machine is no reason to give up what is counted and not timed.
         """
         wall_s = cpu_s * BUSY if self._valgrind else cpu_s
+        if any(nursery.is_lost for nursery in self._nurseries.values()):
+            self._stop()
+        if not self._nurseries:
+            self._start()
         with contextlib.ExitStack() as stack:
-            folders = of_both(
-                lambda name: stack.enter_context(folder_of(benchmark, self._sides[name], name, self._scratch))
-            )
-            if self._is_lost:
-                self._stop()
-            if not self._workers:
-                self._start()
+            forks: dict[str, Fork] = {}
             for name in SIDES:
+                folder = stack.enter_context(folder_of(benchmark, self._sides[name], name, self._scratch))
                 self._said_before[name] = len(self._log(name))
-                task: dict[str, Any] = {"id": benchmark.id, "folder": str(folders[name]), "commands": commands}
-                task |= {"cpu_s": cpu_s, "wall_s": wall_s}
-                self._workers[name].tell("fork", msgspec.json.encode(task).decode())
-            answers = of_both(lambda name: self._answer(name, wall_s))
-        for answer in answers.values():
-            self.modules |= dict.fromkeys(answer["modules"] if self._learns else ())
-        if self.modules and any(answer["threads"] > 1 for answer in answers.values()):
-            self._forget()
+                forks[name] = self._nurseries[name].fork(name, benchmark, folder, cpu_s=cpu_s)
+                stack.callback(forks[name].close)
+            answers = of_both(lambda name: {"pid": forks[name].pid} | forks[name].hear("get ready", wall_s))
+            if not any(answer["skipped"] for answer in answers.values()):
+                for command in (*commands, "stop"):
+                    answers = {name: answers[name] | more for name, more in _of_both_at_once(forks, command, wall_s)}
+        self._learn([module for answer in answers.values() for module in answer["modules"]])
         return answers
 
     def take_dumps(self, name: str, answer: dict[str, Any]) -> tuple[Dump, Dump]:
         """The two that the child of an answer has left."""
-        process = int(answer["pid"])
-        dumps = read_dump(self._outs[name], process, 1), read_dump(self._outs[name], process, 2)
-        remove_dumps(self._outs[name], process)
+        process, folder = int(answer["pid"]), self._nurseries[name].folder
+        dumps = read_dump(folder, process, 1), read_dump(folder, process, 2)
+        remove_dumps(folder, process)
         return dumps
 
     def said(self, name: str) -> str:
@@ -102,15 +97,18 @@ class Nurseries:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop()
 
-    def _answer(self, name: str, wall_s: float) -> dict[str, Any]:
+    def _learn(self, modules: Sequence[str]) -> None:
+        if not self._learns:
+            return
+        self.modules |= dict.fromkeys(modules)
+        for nursery in self._nurseries.values():
+            nursery.learn(modules)
         try:
-            answer = self._workers[name].hear("fork", wall_s + PATIENCE_S)
+            of_both(lambda name: self._nurseries[name].settle())
         except WorkerError:
-            self._is_lost = True
-            raise
-        if failed := answer.get("failed"):
-            raise WorkerError(name, str(failed))
-        return answer
+            self._forget()
+        if any(nursery.threads > 1 for nursery in self._nurseries.values()):
+            self._forget()
 
     def _start(self) -> None:
         """What cannot be started without imports cannot be started: nobody waits for it twice."""
@@ -127,34 +125,24 @@ class Nurseries:
         self._start()
 
     def _can_be_forked(self) -> bool:
-        self._is_lost = False
         for name, core in cores().items():
-            folder = tempfile.TemporaryDirectory(prefix=f"{name}-", dir=self._scratch)
-            self._outs[name] = Path(self._running.enter_context(folder))
-            self._workers[name] = self._worker(self._sides[name], name, core)
-            self._running.callback(self._workers[name].close)
-        ready = of_both(lambda name: self._workers[name].wait_until_ready())
-        return all(answer["threads"] == 1 for answer in ready.values())
-
-    def _worker(self, side: Side, name: str, core: int) -> Worker:
-        job = WorkerJob(
-            benchmark_dir=str(side.benchmark_dir),
-            id="",
-            core=core,
-            setup_core=core,
-            litter=self._layout.litter,
-            modules=tuple(self.modules),
-            learns=self._learns,
-        )
-        return Worker(
-            name,
-            side.python,
-            job,
-            env=side.env | self._layout.environment,
-            cwd=self._outs[name],
-            timeout_s=PATIENCE_S,
-            below=self._valgrind.below(self._outs[name]) if self._valgrind else (),
-        )
+            folder = Path(
+                self._running.enter_context(tempfile.TemporaryDirectory(prefix=f"{name}-", dir=self._scratch))
+            )
+            self._nurseries[name] = Nursery(
+                name,
+                self._sides[name],
+                folder,
+                self._layout,
+                core=core,
+                setup_core=core,
+                timeout_s=PATIENCE_S,
+                modules=tuple(self.modules),
+                below=self._valgrind.below(folder) if self._valgrind else (),
+            )
+            self._running.callback(self._nurseries[name].close)
+        of_both(lambda name: self._nurseries[name].wait_until_ready())
+        return all(nursery.threads == 1 for nursery in self._nurseries.values())
 
     def _forget(self) -> None:
         self._stop()
@@ -163,12 +151,19 @@ class Nurseries:
 
     def _stop(self) -> None:
         self._running.close()
-        self._workers.clear()
+        self._nurseries.clear()
 
     def _log(self, name: str) -> bytes:
-        with contextlib.suppress(OSError, KeyError), (self._outs[name] / LOG).open("rb") as file:
+        with contextlib.suppress(OSError, KeyError), (self._nurseries[name].folder / LOG).open("rb") as file:
             return file.read(LOG_BYTES_MAX)
         return b""
+
+
+def _of_both_at_once(forks: dict[str, Fork], command: str, wall_s: float) -> Iterable[tuple[str, dict[str, Any]]]:
+    for fork in forks.values():
+        fork.tell(command)
+    verb = command.partition(" ")[0]
+    return of_both(lambda name: forks[name].hear(verb, wall_s)).items()
 
 
 def cores() -> dict[str, int]:

@@ -1,20 +1,21 @@
 """Many benchmarks in one worker: what they import is imported once, and each runs in a fork of its own.
 
-    driver ──fork TASK──▶ nursery ──fork──▶ child: set up, carry out commands, tear down, end
-           ◀───answer────         ◀──file──
+    driver ──fork TASK──▶ nursery ──fork──▶ child: set up, serve, tear down, end
+           ◀────pid─────                      ▲
+           └──────────commands, answers───────┘ (two named pipes of its own)
 
-Below valgrind a Python and what a suite imports take seconds, of which a count needs nothing but that they are there.
-A fork has them at once, valgrind's translation of them included. What one benchmark leaves behind dies with its
-child, and so does what kills it: the nursery says how it ended and goes on.
+A Python and what a suite imports take a second, and below valgrind many, of which a benchmark needs nothing but that
+they are there. A fork has them at once. What one benchmark leaves behind dies with its child, and so does what kills
+it: the nursery says how it ended and goes on. What made itself a session of its own ends with the nursery.
 
-It imports the `modules` of its job, and where it `learns`, those that a child has imported, before the next one. What
-the imports made is frozen out of garbage collection: a collection in one benchmark does not walk through what the
+What the imports made is frozen out of garbage collection: a collection in one benchmark does not walk through what the
 others import. The holes that they left in the heap are filled: see `heap`. Only a process of one thread can be forked
-as it is: each answer says how many `threads` there are.
+as it is: answers say how many `threads` there are.
 
-A TASK is JSON: `id`, `folder` to run in, `commands`, and what it may take, `cpu_s` and `wall_s`. An answer is what the
-commands answered, in one object, with the child's `pid` and the names of the `modules` that it imported; or `failed`:
-why there is none.
+    import NAMES   {"threads": …}, once it has imported the modules of a list, in JSON
+    fork TASK      {"pid": …, "threads": …}; a TASK is JSON: the benchmark's `id`, its `slowdown`, the `folder` it runs
+                   in, its `pipes` (.commands, .answers, .turns) and how many seconds of CPU time it may take, `cpu_s`
+    end PID S      {"ended": how a child ended}; it is killed, with its process group, if it takes longer than S seconds
 
 It is loaded as a file by `worker`, in the Python of the commit that is measured, and uses the standard library alone.
 """
@@ -33,113 +34,107 @@ from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs more than it says here, in a process that is started below valgrind
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, NoReturn
+    from collections.abc import Callable
+    from typing import Any, BinaryIO, NoReturn
 
-POLL_S = 0.005
+POLL_S = 0.001
 JEMALLOC = "jemalloc_bg_thd"
-ANSWER_NAME = "tidegauge-answer.json"
 
 
 class Nursery:
-    """`prepare`, `obey` and `describe` are the worker's own: a child does what a worker does. `fill` is the heap's."""
+    """`serve` is what a child does with its job and its pipes; `own_pipes` are ours, of which it has no need."""
 
     def __init__(
         self,
         job: "dict[str, Any]",
-        prepare: "Callable[[dict[str, Any]], Any]",
-        obey: "Callable[[Any, list[str]], dict[str, Any]]",
-        describe: "Callable[[BaseException], str]",
+        serve: "Callable[[dict[str, Any], BinaryIO, BinaryIO], int]",
         fill: "Callable[[], Any]",
+        own_pipes: "tuple[int, int]",
     ) -> None:
-        self._job = {**job, "litter": 0}
-        self._prepare, self._obey, self._describe = prepare, obey, describe
+        self._job, self._serve, self._fill, self._own_pipes = job, serve, fill, own_pipes
+        self._filled: list[Any] = []
         discovery = importlib.import_module("asv_runner.discovery")
         discovery.update_sys_path(job["benchmark_dir"])
-        import_all(job["modules"])
-        self._filled = fill()
+        self._import_all(job["modules"])
 
-    def fork_all(self, tasks: "Iterable[dict[str, Any]]") -> "Iterator[dict[str, Any]]":
-        """First whether it can be forked, then the answer to each task."""
-        yield threads()
-        for task in tasks:
-            yield {**self.fork(task), **threads()}
+    def obey(self, command: str) -> "dict[str, Any]":
+        """Carries out one command."""
+        verb, _, rest = command.partition(" ")
+        if verb == "fork":
+            return {"pid": self._fork(json.loads(rest)), **self.threads()}
+        if verb == "import":
+            self._import_all(json.loads(rest))
+            return self.threads()
+        child, patience_s = rest.split()
+        return {"ended": self._end(int(child), float(patience_s))}
 
-    def fork(self, task: "dict[str, Any]") -> "dict[str, Any]":
-        """The answer of a child that has ended."""
-        answer = Path(task["folder"], ANSWER_NAME)
-        answer.unlink(missing_ok=True)
+    def threads(self) -> "dict[str, Any]":
+        """How many we have, without those of jemalloc, which sees to its own when it is forked."""
+        names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+        return {"threads": sum(name != JEMALLOC for name in names)}
+
+    def _import_all(self, names: "list[str]") -> None:
+        """In this order, that in which they were begun; what cannot be imported here, its benchmark meets."""
+        for name in names:
+            with contextlib.suppress(BaseException):
+                importlib.import_module(name)
+        self._filled.append(self._fill())
+
+    def _fork(self, task: "dict[str, Any]") -> int:
+        # Whoever asked may have given it up already, and closed his end: opening it must not wait for him.
+        commands = os.open(f"{task['pipes']}.commands", os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(commands, True)
+        answers = os.open(f"{task['pipes']}.answers", os.O_WRONLY)
         gc.collect()
         gc.freeze()
         child = os.fork()
         if not child:
-            self._be_child(task, answer)
-        status = wait(child, task["wall_s"])
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child, signal.SIGKILL)  # what it left behind
-        if status is None:
-            return {"failed": f"it took longer than {task['wall_s']:g} s"}
-        if status == -signal.SIGXCPU:
-            return {"failed": f"it took longer than {task['cpu_s']:g} s of CPU time"}
-        if status:
-            how = f"exit status {status}" if status > 0 else signal.Signals(-status).name
-            return {"failed": f"it ended by {how}"}
-        found: dict[str, Any] = json.loads(answer.read_text())
-        answer.unlink()
-        if self._job["learns"]:
-            import_all(found["modules"])
-        return {**found, "pid": child}
+            self._be_child(task, commands, answers)
+        os.close(commands)
+        os.close(answers)
+        with contextlib.suppress(
+            PermissionError, ProcessLookupError
+        ):  # as the child does: who is first does not matter
+            os.setpgid(child, child)
+        return child
 
-    def _be_child(self, task: "dict[str, Any]", answer: Path) -> "NoReturn":
+    def _be_child(self, task: "dict[str, Any]", commands: int, answers: int) -> "NoReturn":
         status = 1
         try:
             os.setpgid(0, 0)
-            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(task["cpu_s"]), resource.RLIM_INFINITY))
+            for pipe in self._own_pipes:
+                os.close(pipe)
+            if task["cpu_s"]:
+                resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(task["cpu_s"]), resource.RLIM_INFINITY))
             os.chdir(task["folder"])
-            imported = set(sys.modules)
-            found = self._carried_out(task)
-            found["modules"] = [name for name in sys.modules if name not in imported]
-            answer.write_text(json.dumps(found))
-            status = 0
+            job = {**self._job, **task, "imported": set(sys.modules)}
+            with os.fdopen(commands, "rb") as questions, os.fdopen(answers, "wb") as replies:
+                status = self._serve(job, questions, replies)
         finally:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(status)
 
-    def _carried_out(self, task: "dict[str, Any]") -> "dict[str, Any]":
-        try:
-            subject = self._prepare({**self._job, "id": task["id"]})
-            found: dict[str, Any] = {"skipped": subject is None}
-            for command in () if subject is None else (*task["commands"], "stop"):
-                found |= self._obey(subject, command.split())
-        except BaseException as error:  # noqa: BLE001 - whatever a suite raises, the other end must hear of it
-            return {"failed": self._describe(error)}
-        return found
+    def _end(self, child: int, patience_s: float) -> str:
+        """A clause: it ended by a signal, or with a status."""
+        status = wait(child, patience_s)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child, signal.SIGKILL)  # it, or what it left behind
+        if status is None:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == -signal.SIGXCPU:
+            return "took all of its CPU time"
+        return f"ended by exit status {status}" if status >= 0 else f"ended by {signal.Signals(-status).name}"
 
 
-def threads() -> "dict[str, Any]":
-    """How many we have, without those of jemalloc, which sees to its own when it is forked."""
-    names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
-    return {"threads": sum(name != JEMALLOC for name in names)}
-
-
-def wait(child: int, limit_s: float) -> "int | None":
-    """How a child ended; None where it had to be ended."""
-    deadline_s = time.monotonic() + limit_s
+def wait(child: int, patience_s: float) -> "int | None":
+    """How a child ended; None where it has not."""
+    deadline_s = time.monotonic() + patience_s
     while True:
         process, status = os.waitpid(child, os.WNOHANG)
         if process:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > deadline_s:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
             return None
         time.sleep(POLL_S)
-
-
-def import_all(names: "list[str]") -> None:
-    """In this order, which is the one in which they were begun; what cannot be imported here, its benchmark meets."""
-    for name in names:
-        with contextlib.suppress(BaseException):
-            importlib.import_module(name)

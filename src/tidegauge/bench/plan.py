@@ -15,6 +15,10 @@ pairs say. t ** 0.3 spends 0.0044, so that eight pairs of one mind decide, and i
 judged at its first look in 98 of 100 comparisons at a spread of 1 %. The later looks pay: they ask for a z of 3.1 to
 3.3 where Pocock's ask for 2.9. Of the 1 % that is promised, 0.76 % is used with normal pairs; the rest is the
 price of a bound that needs no assumption about them.
+
+In a suite each benchmark's alpha is so small that even pairs of one mind are too few at the first looks. A look that
+can decide nothing spends nothing: its share is handed on to the next. In a suite of four a slowdown is then found at
+12 pairs with a level of 0.0012, where at 16 it was 0.0003.
 """
 
 import math
@@ -41,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     delta: float = 0.03
     effect_min: float = 0.005
     confidence: float = 0.99
-    looks: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128)
+    looks: tuple[int, ...] = (8, 12, 16, 24, 32, 48, 64, 96, 128)
     pairs_max: int = 128
     seconds_max: float = 10.0
     family: int = 1
@@ -91,22 +95,25 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """What has to be exceeded for sure to be slower."""
         return max(self.effect_min, self.allowed)
 
-    def share(self, look_index: int) -> float:
-        """The part of alpha that may be spent at this look; the parts of all looks sum to one."""
-        if not 0 <= look_index < len(self.looks):
-            raise IndexError(f"look {look_index} of {len(self.looks)}")
-        before = self.looks[look_index - 1] if look_index else 0
-        return math.pow(self.looks[look_index] / self.looks[-1], SPENDING_POWER) - math.pow(
-            before / self.looks[-1], SPENDING_POWER
-        )
-
     def level_of_change(self, look_index: int) -> float:
         """The level at which this look tests "slower", and likewise "faster"."""
-        return self.alpha / self.family * self.share(look_index)
+        return self._level(self.alpha / self.family, look_index)
 
     def level_of_bound(self, look_index: int) -> float:
         """The level at which this look tests "not slower than delta"."""
-        return (1 - self.confidence) * self.share(look_index)
+        return self._level(1 - self.confidence, look_index)
+
+    def _level(self, all_looks: float, look_index: int) -> float:
+        """The part of it that may be spent at this look; the parts of all looks sum to it at most."""
+        if not 0 <= look_index < len(self.looks):
+            raise IndexError(f"look {look_index} of {len(self.looks)}")
+        level = spent = 0.0
+        for pairs in self.looks[: look_index + 1]:
+            level = all_looks * math.pow(pairs / self.looks[-1], SPENDING_POWER) - spent
+            if level < 2.0**-pairs:  # what pairs of one mind have
+                level = 0.0
+            spent += level
+        return level
 
     def looks_taken(self) -> tuple[int, ...]:
         """The looks that lie within `pairs_max`."""

@@ -17,6 +17,8 @@ from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.store import PairLog
 from tidegauge.bench.trial import Trial
 
+AHEAD = 2  # pairs: while a short one is measured, the setup of a long one after it has begun
+
 
 def run_rounds(
     trials: Sequence[Trial],
@@ -29,9 +31,8 @@ def run_rounds(
     """Measure until every trial has ended; `told` is called after each pair, `show` before each round."""
     while going := [trial for trial in trials if trial.goes_on]:
         show(f"round {1 + max(len(trial.pairs) for trial in going)}: {len(going)} of {len(trials)} are not decided")
-        # The last of a round is followed by the first of the next, which most probably is the same.
-        for trial, following in zip(going, [*going[1:], going[0]], strict=True):
-            pair = pipeline.measure(trial.job(), _ahead(trial, following))
+        for at, trial in enumerate(going):
+            pair = pipeline.measure(trial.job(), _ahead(going, at))
             pair = msgspec.structs.replace(pair, benchmark=trial.name)
             log.add(pair)
             trial.add(pair)
@@ -48,6 +49,16 @@ def taken_up(trial: Trial, before: Sequence[Pair]) -> Trial:
     return trial
 
 
-def _ahead(trial: Trial, following: Trial) -> PairJob | None:
-    """What is set up while a pair of `trial` is measured: nothing, if it waits, because that would make it wait."""
-    return None if trial.waits else following.job(ahead=1 if following is trial else 0)
+def _ahead(going: Sequence[Trial], at: int) -> list[PairJob]:
+    """What is set up while a pair of trial `at` is measured: nothing, if it waits, because that would make it wait.
+
+    The last of a round is followed by the first of the next, which most probably is the same.
+    """
+    if going[at].waits:
+        return []
+    jobs = []
+    for place in range(at + 1, at + 1 + AHEAD):
+        rounds, slot = divmod(place, len(going))
+        # Who came before in this round has his pair already.
+        jobs.append(going[slot].job(ahead=rounds if slot >= at else rounds - 1))
+    return jobs

@@ -2,7 +2,7 @@
 
     Benchmark, Side ──folder_of──▶ where it runs ──worker_of──▶ Worker ──of_both──▶ an answer a side, or one error
 
-`pair` times them in turn, `nurseries` has them counted, `why` profiles them.
+Those are processes of their own; `pair` and `nurseries`, which need many of them, fork theirs (`forks`).
 """
 
 import contextlib
@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from tidegauge.bench.client import Worker, WorkerError, WorkerJob
+from tidegauge.bench.client import Worker, WorkerJob
+from tidegauge.bench.conversation import WorkerError
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side
 from tidegauge.bench.suite import SuiteError, make_setup_cache
@@ -47,29 +48,23 @@ def worker_of(
     name: str,
     folder: Path,
     layout: Layout,
-    *,
-    core: int | None = None,
-    slowdown: float = 0.0,
 ) -> Iterator[Worker]:
     """A worker for as long as the block lasts; its time limit is the suite's own."""
     job = WorkerJob(
         benchmark_dir=str(side.benchmark_dir),
         id=benchmark.id,
-        core=core,
-        setup_core=_another_core(core),  # another pair may still be measured on `core`
-        slowdown=slowdown,
         litter=layout.litter,
     )
     env = side.env | layout.environment
-    timeout_s, goes_first = benchmark.timeout_s, core is not None
-    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=timeout_s, goes_first=goes_first)
+    worker = Worker(name, side.python, job, env=env, cwd=folder, timeout_s=benchmark.timeout_s)
     try:
         yield worker
     finally:
         worker.close()
 
 
-def _another_core(core: int | None) -> int | None:
+def another_core(core: int | None) -> int | None:
+    """Where a pair is set up while another is measured on `core`."""
     others = os.sched_getaffinity(0) - {core} if core is not None else ()
     return min(others, default=core)
 

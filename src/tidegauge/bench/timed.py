@@ -83,12 +83,13 @@ class Subject:
                 gc.enable()
         return cpu_ns, wall_ns
 
-    def calibrate(self, slice_ns: int) -> "tuple[int, int]":
-        """How many calls make a slice; what sets them up counts, so that a slice stays short."""
+    def calibrate(self, slice_ns: int) -> "tuple[int, int, int]":
+        """How many calls make a slice, and how long one takes; what sets them up counts, so that it stays short."""
         number, batches = self._number or 1, 1
         if not self._number:
             slice_ns //= BATCHES
         self.run(number, batches)  # fills caches, compiles what compiles itself
+        wall_ns = 0
         for _ in range(CALIBRATIONS_MAX):
             cpu_ns, wall_ns = self._clock(), time.perf_counter_ns()
             self.run(number, batches)
@@ -101,7 +102,7 @@ class Subject:
                 batches = max(batches + 1, int(batches * growth))
             else:
                 number = max(number + 1, int(number * growth))
-        return number, batches if self._number else BATCHES
+        return (number, batches, wall_ns) if self._number else (number, BATCHES, wall_ns * BATCHES)
 
     def value(self) -> float:
         """What the benchmark says of itself, through asv's own way of running it."""

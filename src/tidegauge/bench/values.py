@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from tidegauge.bench.client import WorkerError
+from tidegauge.bench.conversation import WorkerError
 from tidegauge.bench.decide import Outcome
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side

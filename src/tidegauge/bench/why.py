@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from tidegauge.bench.callgrind import Cost
-from tidegauge.bench.client import WorkerError
+from tidegauge.bench.conversation import WorkerError
 from tidegauge.bench.flame import write_flame
 from tidegauge.bench.layout import Layout
 from tidegauge.bench.model import Benchmark, Side

@@ -9,20 +9,22 @@ The end of stdin ends it. The suite never sees the two pipes: its stdin is empty
 
 Commands, each answered by `{"error": "Type: message"}` when the suite raises:
 
-    calibrate SLICE_NS     {"number": calls in a batch, "batches": batches in a slice of about SLICE_NS}
-    run NUMBER BATCHES     {"cpu_ns": CPU a call, "wall_ns": wall a call}, each of the batch with the least
+    calibrate SLICE_NS     {"number": calls in a batch, "batches": batches in a slice of about SLICE_NS,
+                            "slice_ns": what such a slice took}
+    run NUMBER BATCHES     {"cpu_ns": [CPU a call], "wall_ns": [wall a call]}, each of the batch with the least
+    run NUMBER BATCHES TURNS FIRST PIPE    the same of all its slices, in turn with who listens to that pipe (`relay`)
     value                  {"value": what a track_ or peakmem_ benchmark returns}
     size SLICE_NS          what calibrate answers, and {"cpu_ns": CPU a call, "setup_ns": CPU to set up a batch}
     count NUMBER BATCHES   {"calls": how many}; callgrind has dumped a batch without calls, and then all with them
     profile NUMBER BATCHES {"calls": how many}, and their stacks in a file beside it
     stop                   {"stopped": true} after the teardown
 
-A job without a benchmark's id makes it a `nursery`, which forks a process for each benchmark that it is told:
-
-    fork TASK              what the commands in the task answer, or {"failed": why}
+A job without a benchmark's id makes it a `nursery`, which forks a process for each benchmark that it is told. Those
+serve one benchmark in the same way, over pipes of their own.
 """
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import json
@@ -50,35 +52,47 @@ def main() -> int:
     job = json.loads(line)
     if not job["id"]:
         return nurse(job, commands, replies)
+    return serve(job, commands, replies)
+
+
+def serve(job: "dict[str, Any]", commands: "BinaryIO", replies: "BinaryIO") -> int:
+    """One benchmark. A fork says, when it is ready and when it stops, which modules it has imported so far."""
     try:
         subject = prepare(job)
     except BaseException as error:  # noqa: BLE001 - whatever a suite raises, the other end must hear of it
         reply(replies, {"error": describe(error)})
         return 1
-    reply(replies, {"skipped": subject is None})
+    reply(replies, {"skipped": subject is None, **news(job)})
     for command in commands:
         if subject is None:
             break
         try:
-            answer = obey(subject, command.decode().split())
+            answer = obey(subject, command.decode().split(maxsplit=5), job)
         except BaseException as error:  # noqa: BLE001 - as above
             answer = {"error": describe(error)}
-        reply(replies, answer)
         if "stopped" in answer:
+            reply(replies, answer | news(job))
             break
+        reply(replies, answer)
     return 0
 
 
 def nurse(job: "dict[str, Any]", commands: "BinaryIO", replies: "BinaryIO") -> int:
     """Serves many benchmarks until stdin ends."""
     if job["core"] is not None:
-        stay_on(job["core"])  # a library that starts a thread a core starts none then
+        stay_on(job["setup_core"])  # a library that starts a thread a core starts none then
     job["kept"] = litter(job["litter"])
-    nursery = load("nursery").Nursery(job, prepare, obey, describe, load("heap").fill)
+    nursery = load("nursery").Nursery(job, serve, load("heap").fill, (commands.fileno(), replies.fileno()))
     job["kept"] += litter(job["litter"])  # moves what comes after the imports too: it begins in fresh memory
-    for answer in nursery.fork_all(json.loads(command.partition(b" ")[2]) for command in commands):
-        reply(replies, answer)
+    reply(replies, nursery.threads())
+    for command in commands:
+        reply(replies, nursery.obey(command.decode()))
     return 0
+
+
+def news(job: "dict[str, Any]") -> "dict[str, Any]":
+    """The modules that a fork imported and its nursery had not."""
+    return {"modules": [name for name in sys.modules if name not in job["imported"]]} if "imported" in job else {}
 
 
 def take_pipes() -> "tuple[BinaryIO, BinaryIO]":
@@ -135,17 +149,24 @@ def litter(each: int) -> "list[bytes]":
     return [bytes(size) for size in LITTER_SIZES for _ in range(each)]
 
 
-def obey(subject: "Any", command: "list[str]") -> "dict[str, Any]":
+def obey(subject: "Any", command: "list[str]", job: "dict[str, Any]") -> "dict[str, Any]":
     """Carries out one command."""
     if command[0] == "run":
         number, batches = int(command[1]), int(command[2])
-        cpu_ns, wall_ns = subject.run(number, batches)
-        return {"cpu_ns": cpu_ns / number, "wall_ns": wall_ns / number}
+        slices: list[tuple[int, int]] = []
+        take_slice = functools.partial(run_slice, subject, number, batches, slices)
+        if len(command) > 3:
+            if "relay" not in job:
+                job["relay"] = load("relay").Relay(f"{job['pipes']}.turns", command[5].rstrip("\n"))
+            job["relay"].run(int(command[3]), is_first=command[4] == "1", take_slice=take_slice)
+        else:
+            take_slice()
+        return {"cpu_ns": [cpu / number for cpu, _ in slices], "wall_ns": [wall / number for _, wall in slices]}
     if command[0] == "calibrate":
-        number, batches = subject.calibrate(int(command[1]))
-        return {"number": number, "batches": batches}
+        number, batches, slice_ns = subject.calibrate(int(command[1]))
+        return {"number": number, "batches": batches, "slice_ns": slice_ns}
     if command[0] == "size":
-        number, batches = subject.calibrate(int(command[1]))
+        number, batches, _ = subject.calibrate(int(command[1]))
         cpu_ns, _ = subject.run(number, 1)
         return {"number": number, "batches": batches, "cpu_ns": cpu_ns / number, "setup_ns": subject.setup_ns}
     if command[0] == "value":
@@ -159,6 +180,10 @@ def obey(subject: "Any", command: "list[str]") -> "dict[str, Any]":
         return {"calls": number * batches}
     subject.benchmark.do_teardown()
     return {"stopped": True}
+
+
+def run_slice(subject: "Any", number: int, batches: int, slices: "list[tuple[int, int]]") -> None:
+    slices.append(subject.run(number, batches))
 
 
 def load(name: str) -> "Any":

@@ -71,7 +71,7 @@ def test_p_is_the_share_of_sign_flips_that_are_as_extreme() -> None:
     sums = [sum(itertools.compress(range(1, 11), flips)) for flips in itertools.product((0, 1), repeat=10)]
     p_exact = sum(total <= against for total in sums) / len(sums)
     assert 0 < p_exact < 0.1
-    assert look(values, PLAN, 1).p_slower == pytest.approx(min(1.0, p_exact / PLAN.share(1)))
+    assert look(values, PLAN, 1).p_slower == pytest.approx(min(1.0, p_exact * PLAN.alpha / PLAN.level_of_change(1)))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -180,7 +180,7 @@ def test_the_pairs_wanted_are_finite_beyond_the_last_look(spread: float) -> None
 def test_only_an_answer_that_the_estimate_points_to_is_waited_for() -> None:
     """+4 % will not turn out faster nor within 3 %: the pairs wanted are those that would call it slower."""
     normal = NormalDist()
-    reach = (normal.inv_cdf(POWER) - normal.inv_cdf(PLAN.level_of_change(7))) * 0.1
+    reach = (normal.inv_cdf(POWER) - normal.inv_cdf(PLAN.level_of_change(len(PLAN.looks) - 1))) * 0.1
     needed = math.ceil((reach / (0.04 - math.log1p(PLAN.effect_min))) ** 2)
     assert _pairs_wanted(0.04, 0.1, 128, PLAN) == needed - 128 > 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.suites import benchmark, side
-from tidegauge.bench.client import WorkerError
+from tidegauge.bench.conversation import WorkerError
 from tidegauge.bench.model import Side
 from tidegauge.bench.nurseries import Nurseries
 

@@ -13,12 +13,13 @@ import pytest
 
 from support.suites import benchmark, written
 from support.suites import side as a_side
-from tidegauge.bench.client import PREFERENCE, Worker, WorkerError, WorkerJob
-from tidegauge.bench.layout import Layout, held_still, is_possible
+from tidegauge.bench.client import PREFERENCE, Worker, WorkerJob
+from tidegauge.bench.conversation import WorkerError
+from tidegauge.bench.layout import held_still, is_possible
 from tidegauge.bench.model import Side
-from tidegauge.bench.pair import Bench, Pair, PairJob, PairSettings, StartedPair, _error
+from tidegauge.bench.pair import Bench, Pair, PairJob
 from tidegauge.bench.pipeline import Pipeline
-from tidegauge.bench.sides import worker_of
+from tidegauge.bench.slices import PairSettings, error, typical
 
 QUICK = PairSettings(slice_ms=1, slices=4, slices_max=4, measure_s_max=0.2)
 SUITE = """
@@ -40,6 +41,14 @@ def time_preference():
     with open(os.environ["SEEN"], "a") as file:
         file.write(f"{os.getpriority(os.PRIO_PROCESS, 0)}\\n")
 
+class Slow:
+    def setup(self):
+        import time
+        time.sleep(3)
+
+    def time_it(self):
+        pass
+
 def time_hello():
     print("last words")
     os._exit(0)
@@ -52,9 +61,12 @@ def side(tmp_path: Path) -> Side:
     return a_side(suite, {**os.environ, "SEEN": str(tmp_path / "seen")})
 
 
-def run(side: Side, name: str, index: int, scratch: Path, seed: int = 7) -> Pair:
+def run(
+    side: Side, name: str, index: int, scratch: Path, *, core: int | None = None, settings: PairSettings = QUICK
+) -> Pair:
     job = PairJob(benchmark=benchmark(name), base=side, head=side, index=index)
-    return StartedPair(job, Bench(seed=seed, core=None, scratch=scratch, settings=QUICK)).finish()
+    with Pipeline(Bench(seed=7, core=core, scratch=scratch, settings=settings)) as pipeline:
+        return pipeline.measure(job)
 
 
 def test_hash_seeds_are_equal_in_a_pair_and_differ_between_pairs(side: Side, tmp_path: Path) -> None:
@@ -91,8 +103,7 @@ def test_the_kernel_goes_on_to_draw_addresses_for_others() -> None:
 def test_both_sides_are_measured_on_the_core_that_was_asked_for(side: Side, tmp_path: Path) -> None:
     """Wherever a side was set up, its benchmark runs on the one core."""
     core = max(os.sched_getaffinity(0))
-    job = PairJob(benchmark=benchmark("bench.time_core"), base=side, head=side, index=0)
-    StartedPair(job, Bench(seed=7, core=core, scratch=tmp_path / "scratch", settings=QUICK)).finish()
+    run(side, "bench.time_core", 0, tmp_path / "scratch", core=core)
     assert set((tmp_path / "seen").read_text().splitlines()) == {f"[{core}]"}
 
 
@@ -101,9 +112,9 @@ def test_a_pair_that_was_set_up_ahead_is_the_pair_that_was_asked_for(side: Side,
     jobs = [PairJob(benchmark=benchmark("bench.time_seed"), base=side, head=side, index=index) for index in range(4)]
     bench = Bench(seed=7, core=None, scratch=tmp_path / "scratch", settings=QUICK)
     with Pipeline(bench) as pipeline:
-        pairs = [pipeline.measure(jobs[0], jobs[1]), pipeline.measure(jobs[1], jobs[2])]
+        pairs = [pipeline.measure(jobs[0], jobs[1:3]), pipeline.measure(jobs[1], jobs[2:4])]
         assert len(psutil.Process().children(recursive=True)) >= 2
-        pairs += [pipeline.measure(jobs[3], jobs[0])]
+        pairs += [pipeline.measure(jobs[3], jobs[:1])]
     assert [pair.index for pair in pairs] == [0, 1, 3]
     assert all(pair.log_ratio is not None and pair.seconds > 0 for pair in pairs)
     assert psutil.Process().children(recursive=True) == []
@@ -119,33 +130,44 @@ def test_the_order_is_turned_round_in_every_second_pair(side: Side, tmp_path: Pa
 @pytest.mark.parametrize(
     ("error_max", "slices"),
     [
-        pytest.param(math.inf, 4, id="they agree"),
-        pytest.param(-1.0, 12, id="they never do"),
+        pytest.param(math.inf, 8, id="they agree"),
+        pytest.param(-1.0, 24, id="they never do"),
     ],
 )
 def test_a_pair_goes_on_while_its_turns_disagree(side: Side, tmp_path: Path, error_max: float, slices: int) -> None:
     """Past the planned slices there are more of them while their error is too large, and never more than the most."""
-    settings = PairSettings(slice_ms=1, slices=4, slices_max=12, error_max=error_max, measure_s_max=60.0)
-    job = PairJob(benchmark=benchmark("bench.time_core"), base=side, head=side, index=0)
-    pair = StartedPair(job, Bench(seed=7, core=None, scratch=tmp_path, settings=settings)).finish()
+    settings = PairSettings(slice_ms=1, slices=8, slices_max=24, error_max=error_max, measure_s_max=60.0)
+    pair = run(side, "bench.time_core", 0, tmp_path, settings=settings)
     assert pair.slices == slices, pair.error
+
+
+def test_a_pair_goes_on_while_nobody_waits_for_it(side: Side, tmp_path: Path) -> None:
+    """Turns that disagree are taken past the most while the next pair is being set up, and up to the very most."""
+    settings = PairSettings(slice_ms=1, slices=8, slices_max=16, slices_free_max=32, error_max=-1.0, measure_s_max=60.0)
+    jobs = [
+        PairJob(benchmark=benchmark(f"bench.{name}"), base=side, head=side, index=0)
+        for name in ("time_core", "Slow.time_it")
+    ]
+    with Pipeline(Bench(seed=7, core=None, scratch=tmp_path, settings=settings)) as pipeline:
+        assert pipeline.measure(jobs[0], jobs[1:]).slices == 32
 
 
 def test_the_error_of_turns_is_blind_to_their_sign_and_place() -> None:
     """When a pair ends depends on how far its turns scatter: a faster and a slower head are measured equally long."""
     turns = [0.01, -0.02, 0.03, 0.0, 0.005, -0.04, 0.02, 0.9]
-    error = _error(turns)
-    assert _error([-turn for turn in turns]) == pytest.approx(error)
-    assert _error([turn + 0.05 for turn in turns]) == pytest.approx(error)
-    assert _error([2 * turn for turn in turns]) == pytest.approx(2 * error)
+    expected = error(turns)
+    assert error([-turn for turn in turns]) == pytest.approx(expected)
+    assert error([turn + 0.05 for turn in turns]) == pytest.approx(expected)
+    assert error([2 * turn for turn in turns]) == pytest.approx(2 * expected)
 
 
-def test_the_error_of_turns_is_that_of_their_median() -> None:
-    """For normal turns it is, on average, what the medians of many samples scatter by, if a tenth less or more."""
+@pytest.mark.parametrize("mode", [0.0, 0.2])
+def test_the_error_of_turns_is_that_of_what_they_say(mode: float) -> None:
+    """It is what the figures of many samples scatter by, of turns in one mode and of turns that fall into two."""
     rng = random.Random(5)
-    samples = [[rng.gauss(0.0, 0.1) for _ in range(24)] for _ in range(2_000)]
-    scatter = statistics.pstdev(statistics.median(sample) for sample in samples)
-    assert statistics.mean(map(_error, samples)) == pytest.approx(scatter, rel=0.1)
+    samples = [[rng.gauss(rng.choice((-mode, mode)), 0.1) for _ in range(24)] for _ in range(1_000)]
+    scatter = statistics.pstdev(map(typical, samples))
+    assert statistics.mean(map(error, samples)) == pytest.approx(scatter, rel=0.1)
 
 
 def test_a_pair_leaves_no_file_behind(side: Side, tmp_path: Path) -> None:
@@ -163,9 +185,7 @@ def test_what_is_timed_on_a_core_goes_first(side: Side, tmp_path: Path, core: in
     ask = f"import os; os.setpriority(os.PRIO_PROCESS, 0, {PREFERENCE})"
     may = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=False).returncode == 0
     ours = os.getpriority(os.PRIO_PROCESS, 0)
-    with worker_of(benchmark("bench.time_preference"), side, "head", tmp_path, Layout(0, 0, 0), core=core) as worker:
-        worker.wait_until_ready()
-        worker.ask("run", 1, 1)
+    run(side, "bench.time_preference", 0, tmp_path / "scratch", core=core)
     seen = {int(line) for line in (tmp_path / "seen").read_text().split()}
     assert seen == {PREFERENCE if may and core is not None else ours}
 

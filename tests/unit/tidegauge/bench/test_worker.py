@@ -87,7 +87,7 @@ def test_setup_runs_again_before_each_batch(suite: Path, name: str, command: str
     """Each batch meets a freshly set-up state; where the suite says `number`, a batch is that many calls."""
     ready, ran, stopped = converse(suite, name, command, "stop")
     assert (ready, stopped) == ({"skipped": False}, {"stopped": True})
-    assert ran["wall_ns"] > 0
+    assert min(ran["wall_ns"]) > 0
     assert (suite.parent / "events").read_text() == events
 
 
@@ -126,7 +126,7 @@ def test_a_profile_counts_calls_and_leaves_the_clock_alone(suite: Path) -> None:
     """As many calls as were asked for, by their stack, in a file; what is timed afterwards is timed as before."""
     _, profiled, again, ran = converse(suite, "time_computes", "profile 3 2", "profile 3 2", "run 3 2")
     assert profiled == again == {"calls": 6}
-    assert ran["cpu_ns"] > 0
+    assert min(ran["cpu_ns"]) > 0
     rows = [json.loads(line) for line in (suite.parent / "tidegauge-stacks.jsonl").read_text().splitlines()]
     calls = {stack: number for stack, number, _ in rows}
     assert calls["suite.bench.time_computes"] == calls["suite.bench.time_computes;sum"] == 6
