@@ -69,6 +69,7 @@ def test_each_side_is_measured_in_an_environment_of_the_channel(
     told |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PYTHONUSERBASE": str(tmp_path / "user")}
 
     command = [python, "-m", "tidegauge", "bench", "HEAD~1", "HEAD", "--tier", "cpu", "--delta", "0.1"]
+    command += ["--max-seconds", "40"]  # on a busy machine too
     done = subprocess.run(command, cwd=folder, env=os.environ | told, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1, done.stderr
