@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+RATTLER := .venv-rattler
 # Two workers suit two cores; more only fight over them.
 TEST_WORKERS ?= 2
 
-.PHONY: kernels check test lint format lock compare clean
+.PHONY: kernels check test environments lint format lock compare clean
 
 # Compiles the bot's pricing kernels once for each version of them: a start then takes a second, not ten.
 kernels: $(READY)
@@ -21,6 +22,16 @@ check: kernels
 test: export XDG_CACHE_HOME = $(CURDIR)/.cache
 test: kernels
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow and not soak and not load and not browser"
+
+# Every environment that asv.conf.json may name, made by its tool. asv loads rattler into the process that asks for it,
+# so that tidegauge lies beside it there. conda is no Python package: without one its test fails, as not measured.
+environments: $(READY) $(RATTLER)/.ready
+	$(BIN)/python -m pytest tests/integration/test_environments.py tests/integration/test_environments_conda.py
+
+$(RATTLER)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(RATTLER)
+	$(RATTLER)/bin/python -m pip install -q --disable-pip-version-check -c requirements.lock -e '.[bench]' py-rattler
+	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -56,4 +67,4 @@ $(PEERS)/.ready: requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS)
+	rm -rf $(VENV) $(PEERS) $(RATTLER)

@@ -15,14 +15,27 @@ from typing import Any
 import psutil
 import pytest
 
-from support.suites import TOY, git
-from tidegauge.bench.lane import ITSELF, SLOWED
+from support.suites import TOY, VERSION, git
+from tidegauge.bench.lane import SLOWED
 from tidegauge.bench.pair import Pair
+from tidegauge.bench.sight import ITSELF
 from tidegauge.bench.store import PairLog, read_pairs
 
 SUITE = "from toy import work\ndef time_known(): work()\ndef time_noisy(): work()\ndef track_size(): return 1\n"
 KNOWN, NOISY = "bench_toy.time_known", "bench_toy.time_noisy"
 LOOK = 8  # pairs at the plan's first look
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+PLUGIN = """
+import sys
+from asv import environment, util
+class Endless(environment.Environment):
+    tool_name = "endless"
+    def __init__(self, conf, python, requirements, tagged_env_vars):
+        self._python, self._requirements = python, requirements
+        super().__init__(conf, python, requirements, tagged_env_vars)
+    def _setup(self):
+        util.check_call([sys.executable, "-c", "import time; time.sleep(600)  # endless"])
+"""
 
 
 @pytest.fixture
@@ -40,25 +53,32 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def log_of(folder: Path) -> Path:
+def log_of(folder: Path, other: str = "") -> Path:
     commit = git(folder, "rev-parse", "HEAD")[:12]
-    return folder / "results" / "asv" / "pairs" / f"{commit}-{commit}.jsonl"
+    return folder / "results" / "asv" / "pairs" / f"{commit}-{other or commit}.jsonl"
 
 
 def ended_in_rounds(folder: Path, number: signal.Signals, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Starts the command, sends the signal once both sides of a pair run; the status and the findings it leaves."""
-    command = [sys.executable, "-m", "tidegauge", "bench", "main", "--python", "same", *arguments]
+    """In a pair, of which both sides run."""
+    return ended(folder, number, "--python", "same", *arguments, after="| round ", runs="worker.py", processes=2)
+
+
+def ended(
+    folder: Path, number: signal.Signals, *arguments: str, after: str, runs: str, processes: int = 1
+) -> tuple[int, dict[str, Any]]:
+    """Starts the command, sends the signal once it has said and started that; the status and the findings it leaves."""
+    command = [sys.executable, "-m", "tidegauge", "bench", "main", *arguments]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines = iter(process.stderr)
-        assert any("| round " in line for line in lines), "it ended before its first round"
+        assert any(after in line for line in lines), f"it ended before it said {after}"
         below: list[psutil.Process] = []
 
-        def runs() -> bool:
+        def is_there() -> bool:
             below[:] = psutil.Process(process.pid).children(recursive=True)
-            return sum(any("worker.py" in word for word in words_of(child)[:2]) for child in below) >= 2
+            return sum(any(runs in word for word in words_of(child)[:3]) for child in below) >= processes
 
-        wait_for(runs)
+        wait_for(is_there)
         process.send_signal(number)
         said = list(lines)
         status = process.wait(30)
@@ -82,7 +102,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
 def test_what_was_never_decided_is_not_measured_and_says_how_to_go_on(
     repository: Path, number: signal.Signals, status: int
 ) -> None:
@@ -110,6 +130,52 @@ def test_what_was_decided_before_stays_and_the_rest_is_undecided(repository: Pat
     noisy = findings[f"bench/{NOISY}/cpu_ratio"]
     assert (noisy["verdict"], noisy["reason"].endswith("`tidegauge bench --resume` goes on")) == ("undecided", True)
     assert read_pairs(log_of(repository))[: len(before)] == before
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_build_that_nobody_waits_for_is_the_one_thing_not_measured(
+    repository: Path, number: signal.Signals, status: int
+) -> None:
+    """Ended while asv makes an environment: the run says that it was building, and the builder is gone with it."""
+    (repository / "endless.py").write_text(PLUGIN)
+    own = {"plugins": [".endless"], "environment_type": "endless", "pythons": [VERSION]}
+    (repository / "asv.conf.json").write_text(json.dumps(TOY | own))
+    code, findings = ended(repository, number, after="| building ", runs="# endless")
+    assert (code, set(findings)) == (status, {"bench/build/finished", "bench/run/finished"})
+    built = findings["bench/build/finished"]
+    assert (built["verdict"], "while it built main and the working tree" in built["reason"]) == ("not_measured", True)
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_suite_that_is_not_known_yet_is_not_measured(repository: Path, number: signal.Signals, status: int) -> None:
+    """Ended while the suite is imported: the run says what it waited for, and nothing imports it any more."""
+    (repository / "benchmarks" / "bench_toy.py").write_text(f"import time\ntime.sleep(600)\n{SUITE}")
+    code, findings = ended(repository, number, "--python", "same", after="| building ", runs="discover")
+    assert (code, set(findings)) == (status, {"bench/discovery/finished", "bench/run/finished"})
+    assert "looked for the benchmarks" in findings["bench/discovery/finished"]["reason"]
+
+
+def test_too_few_pairs_say_nothing_of_this_machine(repository: Path) -> None:
+    """A self-proof ended in its first rounds says how many pairs it lacks and how to go on."""
+    status, findings = ended_in_rounds(repository, signal.SIGTERM, "--self-proof-only")
+    assert (status, set(findings)) == (143, {"bench/self-proof/power", "bench/run/finished"})
+    power = findings["bench/self-proof/power"]
+    assert power["verdict"] == "not_measured"
+    assert power["reason"].endswith("8 are the least: `tidegauge bench --self-proof-only --resume` goes on")
+
+
+def test_the_pairs_of_a_self_proof_so_far_describe_the_machine(repository: Path) -> None:
+    """Ended between its first look and its last, it says what is seen of each slowdown, and from how many pairs."""
+    with PairLog(log_of(repository, "self")) as log:
+        for name, index, ratio in decided():
+            if name == ITSELF:
+                log.add(Pair(benchmark=name, index=index, log_ratio=ratio, seconds=0.1))
+    status, findings = ended_in_rounds(repository, signal.SIGINT, "--self-proof-only", "--resume")
+    seen = findings["bench/self-proof/seen_at_10_percent"]
+    assert (status, seen["verdict"]) == (130, "pass")
+    assert seen["evidence"]["pairs"] >= LOOK
+    assert f"; from {seen['evidence']['pairs']} of 96 pairs: " in seen["reason"]
+    assert findings["bench/run/finished"]["verdict"] == "not_measured"
 
 
 def decided() -> Iterator[tuple[str, int, float]]:

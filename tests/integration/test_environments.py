@@ -5,31 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.channels import write_wheel
+from support.suites import COPIED, TOY, VERSION
 from tidegauge.bench.build import BuildError, build, find_repository
 from tidegauge.bench.environment import Environment
 from tidegauge.bench.suite import asv_module, discover, read_config
 
-VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
-COPY = "import shutil, sysconfig; shutil.copy(r'{build_dir}/toy.py', sysconfig.get_path('purelib'))"
-CONFIG = {
-    "version": 1,
-    "project": "toy",
-    "repo": ".",
-    "benchmark_dir": "benchmarks",
-    "results_dir": "results",
-    "env_dir": "env",
-    "pythons": [VERSION],
-    # Installed without pip's build, which would ask an index for setuptools.
-    "build_command": [],
-    "install_command": [f'python -c "{COPY}"'],
-    "uninstall_command": [],
-}
+CONFIG = TOY | COPIED | {"results_dir": "results", "env_dir": "env"}
 
 
 def repository(folder: Path, **keys: Any) -> Path:
@@ -77,18 +64,8 @@ def test_a_python_that_is_here_is_taken_as_it_is(tmp_path: Path, kind: str) -> N
 def test_virtualenv_makes_an_environment_a_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each side has a Python of its own with the commit installed in it; all that asv asks for may lie in a folder."""
     wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    for name in (
-        "wheel",
-        "build",
-        "asv_runner",
-        "pympler",
-    ):  # what asv installs: empty ones will do
-        with zipfile.ZipFile(wheels / f"{name}-9.0-py3-none-any.whl", "w") as wheel:
-            info = f"{name}-9.0.dist-info"
-            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.0\n")
-            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-            wheel.writestr(f"{info}/RECORD", "")
+    for name in ("wheel", "build", "asv_runner", "pympler"):  # what asv installs
+        write_wheel(wheels, name)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     folder = repository(tmp_path / "repository", environment_type="virtualenv")

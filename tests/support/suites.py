@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tidegauge.bench.model import Benchmark, Side
 
+VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
+COPY = "import shutil, sysconfig; shutil.copy(r'{build_dir}/toy.py', sysconfig.get_path('purelib'))"
 TOY = {
     "version": 1,
     "project": "toy",
@@ -20,6 +22,13 @@ TOY = {
     "benchmark_dir": "benchmarks",
     "results_dir": "results/asv",
     "env_dir": ".asv",
+}
+# Its one module in an environment that asv makes, without pip's build, which would ask an index for setuptools.
+COPIED = {
+    "pythons": [VERSION],
+    "build_command": [],
+    "install_command": [f'python -c "{COPY}"'],
+    "uninstall_command": [],
 }
 
 

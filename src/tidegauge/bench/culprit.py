@@ -16,6 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from tidegauge.bench.build import BuildError, build_probe, check_out, git
+from tidegauge.bench.findings import Measured
 from tidegauge.bench.halving import Found, Slower, halve
 from tidegauge.bench.model import Benchmark, Side, SuiteConfig, subject_of
 from tidegauge.bench.pair import Bench, Pair, PairJob
@@ -51,12 +52,13 @@ class Hunt(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_culprits(
     hunt: Hunt,
-    slower: Sequence[tuple[Benchmark, float]],
+    measured: Sequence[Measured],
     bench: Bench,
     *,
     show: Callable[[str], None],
 ) -> Iterator[Finding]:
-    """A finding for each benchmark that is slower by a ratio."""
+    """A finding for each benchmark that is slower by CPU time."""
+    slower = [(each.benchmark, each.slowdown) for each in measured if each.slowdown]
     worst_first = sorted(slower, key=lambda each: -each[1])
     for benchmark, _ in worst_first[BENCHMARKS_MAX:]:
         reason = f"only the {BENCHMARKS_MAX} largest slowdowns are searched: choose this one with --bench"

@@ -9,7 +9,8 @@ it: the code is to blame. asv's plugins raise whatever their tools raise, so tha
 """
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -31,6 +32,9 @@ REMEDIES = {
 }
 OTHERWISE = f"There are virtualenv, uv, conda, rattler and existing; correct environment_type and pythons, {SAME}."
 CHANNELS = ("conda", "mamba", "rattler")
+# Conda's Python looks into the user's folder before its own: what lies there would be measured in place of the commit,
+# and pip would take it for installed.
+ALONE = {"PYTHONNOUSERSITE": "1"}
 
 
 class NoEnvironment(SuiteError):
@@ -49,6 +53,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """A Python that asv made, or one that was there before: then nothing is installed in it.
 
     `python_version` is what asv calls it, of one that was there its path; `release` is the same on every machine.
+    `env` is what the file wants to be set, and what keeps the user's own packages out.
     """
 
     python: str
@@ -71,18 +76,20 @@ def open_environment(config: SuiteConfig, side: str, commit: str, python: str | 
         conf.env_dir = str(config.environments / "tidegauge" / side)
         conf.repo, conf.dvcs = str(config.repository), "git"
         env = _chosen(conf, config, what, python)
-        with _told(NoEnvironment, f"{what}: its environment cannot be made", _remedy_of_making(config)):
-            env.create()
-        with _told(NotInstalled, what, "Try `asv run` on that commit."):
-            env.install_project(conf, asv_module("repo").get_repo(conf), commit)
-            executable, release = env.run(["-c", FACTS]).strip().splitlines()
+        alone = ALONE if env.tool_name in CHANNELS else {}
+        with _set(alone):
+            with _told(NoEnvironment, f"{what}: its environment cannot be made", _remedy_of_making(config)):
+                env.create()
+            with _told(NotInstalled, what, "Try `asv run` on that commit."):
+                env.install_project(conf, asv_module("repo").get_repo(conf), commit)
+                executable, release = env.run(["-c", FACTS]).strip().splitlines()
         return Environment(
             python=executable,
             name=env.name,
             python_version=env.python,
             release=release,
             requirements=dict(env.requirements),
-            env=dict(env.env_vars),
+            env=dict(env.env_vars) | alone,
             is_existing=isinstance(env, asv_module("environment").ExistingEnvironment),
         )
 
@@ -117,6 +124,21 @@ def _chosen(conf: Any, config: SuiteConfig, what: str, python: str | None) -> An
 def _remedy_of_making(config: SuiteConfig) -> str:
     sources = "conda_channels" if config.environment_type in CHANNELS else "package indexes"
     return f"Are its {sources} within reach, and do they have what the matrix asks for? Or use --python same."
+
+
+@contextlib.contextmanager
+def _set(variables: Mapping[str, str]) -> Iterator[None]:
+    """What is started within has these in its environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

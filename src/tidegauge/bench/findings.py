@@ -57,6 +57,12 @@ class Measured(msgspec.Struct):
         counted = self.count_judgement is not None and self.count_judgement.outcome is Outcome.SLOWER
         return not self.trial.note and (counted or is_slower(self.trial.cpu) or is_slower(self.trial.wall))
 
+    @property
+    def slowdown(self) -> float:
+        """The ratio of CPU time, where it is slower for sure; else 0."""
+        judgement = self.trial.cpu.judgement
+        return judgement.estimate or 0.0 if judgement is not None and is_slower(self.trial.cpu) else 0.0
+
 
 def pair_findings(
     measured: list[Measured], proof: Proof, plan: Plan, *, judges_cpu: bool, promises: Promises = NO_PROMISES

@@ -8,14 +8,14 @@ benchmark that times nothing says of itself.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 
-from tidegauge.bench.build import build, find_repository, only_one
+from tidegauge.bench.build import find_repository
 from tidegauge.bench.callgrind import find_valgrind
 from tidegauge.bench.counting import Counter
 from tidegauge.bench.culprit import Hunt, find_culprits
@@ -25,7 +25,6 @@ from tidegauge.bench.findings import (
     count_finding,
     not_compared,
     pair_findings,
-    power_findings,
     proof_finding,
     value_finding,
 )
@@ -35,23 +34,23 @@ from tidegauge.bench.model import Benchmark, Side, Suite
 from tidegauge.bench.pair import Bench
 from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.plan import Plan
+from tidegauge.bench.prepare import prepared
 from tidegauge.bench.promises import CPU, INSTRUCTIONS, TIERS, VALUES, WALL, Promises, figures
 from tidegauge.bench.rounds import run_rounds, taken_up
-from tidegauge.bench.selfproof import Proof, power, prove
+from tidegauge.bench.selfproof import Proof, prove
+from tidegauge.bench.sight import ITSELF, of_itself, see, sight_findings
 from tidegauge.bench.slices import PairSettings
 from tidegauge.bench.store import PairLog, keep_in_asv, read_counts, read_pairs
-from tidegauge.bench.suite import discover, read_config
-from tidegauge.bench.trial import Trial, is_slower
+from tidegauge.bench.suite import read_config
+from tidegauge.bench.trial import Trial
 from tidegauge.bench.values import judge_values, read_values
 from tidegauge.bench.why import explain
 from tidegauge.records import Finding, RunWriter
 from tidegauge.verdicts import Verdict
 
 SLOWED = "(the base, slowed)"  # how the trials of the proof are told from those of the comparison
-ITSELF = "(the base, against itself)"
 VALGRIND_NAME = "bench/instructions/valgrind"
 PROOF_PATIENCE = 4  # times as long as a benchmark may take: all of them wait for what the proof says
-POWER_PAIRS = 96  # that describe a machine
 
 
 class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +94,7 @@ class Lane:
     def run(self, scratch: Path) -> None:
         """Measures and records everything."""
         settings = self._settings
-        with self._built(scratch) as (base, head, suite):
+        with self._prepared(scratch) as (base, head, suite):
             compared = [each for each in suite.benchmarks if not each.is_new]
             timed = [each for each in compared if each.kind == "time"]
             settings.promises.check_asked(compared, settings.tiers)
@@ -103,9 +102,7 @@ class Lane:
             for new in suite.benchmarks:
                 if new.is_new:
                     self._add(not_compared(new))
-            path = self._config.results / "pairs" / f"{base.commit[:12]}-{head.commit[:12]}.jsonl"
-            if not settings.resume:
-                path.unlink(missing_ok=True)
+            path = self._log(f"{base.commit[:12]}-{head.commit[:12]}")
             comparison = self._comparison(timed, base, head)
             measured = comparison.measured
             try:
@@ -126,32 +123,31 @@ class Lane:
 
     def prove(self, scratch: Path) -> None:
         """How well this machine can tell a slowdown, of each size, on this suite; the head is of no account."""
-        with self._built(scratch) as (base, _, suite):
-            timed = [each for each in suite.benchmarks if each.kind == "time"]
-            plan = msgspec.structs.replace(
-                self._settings.plan, looks=(POWER_PAIRS,), pairs_max=POWER_PAIRS, seconds_max=3600.0
-            )
-            trial = Trial(name=ITSELF, benchmarks=timed, base=base, head=base, plan=plan)
-            path = self._config.results / "pairs" / f"{base.commit[:12]}-self.jsonl"
-            before = read_pairs(path) if self._settings.resume else []
-            if not before:
-                path.unlink(missing_ok=True)
-            with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
-                run_rounds([taken_up(trial, before)], pipeline, log, told=self._progress, show=self._show)
-        for finding in power_findings(power(trial.log_ratios, self._settings.plan, seed=self._seed), trial):
-            self._add(finding)
+        settings, bench = self._settings, self._bench(scratch)
+        with self._prepared(scratch) as (base, _, suite):
+            trial = of_itself(base, suite, settings.plan)
+            try:
+                see(trial, self._log(f"{base.commit[:12]}-self"), bench, told=self._progress, show=self._show)
+            finally:  # as in `run`
+                for finding in sight_findings(trial, settings.plan, self._seed):
+                    self._add(finding)
 
     def _add(self, finding: Finding) -> None:
         self._told.add(finding.name)
         self._writer.add(finding)
 
-    @contextlib.contextmanager
-    def _built(self, scratch: Path) -> Iterator[tuple[Side, Side, Suite]]:
-        settings = self._settings
-        with only_one(self._config):
-            self._show(f"building {settings.base} and {settings.head or 'the working tree'}")
-            base, head = build(self._config, settings.base, settings.head, python=settings.python)
-            yield base, head, discover(self._config, base, head, scratch=scratch, select=settings.select)
+    def _prepared(self, scratch: Path) -> AbstractContextManager[tuple[Side, Side, Suite]]:
+        of = self._settings
+        return prepared(
+            self._config, of.base, of.head, of.python, of.select, scratch=scratch, add=self._add, show=self._show
+        )
+
+    def _log(self, name: str) -> Path:
+        """Where the pairs are kept; those of an earlier run only if this one goes on with them."""
+        path = self._config.results / "pairs" / f"{name}.jsonl"
+        if not self._settings.resume:
+            path.unlink(missing_ok=True)
+        return path
 
     def _bench(self, scratch: Path) -> Bench:
         return Bench(seed=self._seed, core=self._core, scratch=scratch, settings=self._settings.pair)
@@ -267,20 +263,11 @@ class Lane:
 
     def _search(self, measured: list[Measured], base: Side, head: Side, scratch: Path) -> None:
         """Last, because it may take long: whatever was found before is kept."""
+        of = self._settings
         hunt = Hunt(
-            config=self._config,
-            base=base,
-            head=head,
-            python=self._settings.python,
-            plan=self._settings.plan,
-            seconds_max=self._settings.bisect_seconds_max,
+            config=self._config, base=base, head=head, python=of.python, plan=of.plan, seconds_max=of.bisect_seconds_max
         )
-        slower = [
-            (each.benchmark, each.trial.cpu.judgement.estimate)
-            for each in measured
-            if is_slower(each.trial.cpu) and each.trial.cpu.judgement and each.trial.cpu.judgement.estimate
-        ]
-        for finding in find_culprits(hunt, slower, self._bench(scratch), show=self._show):
+        for finding in find_culprits(hunt, measured, self._bench(scratch), show=self._show):
             self._add(finding)
 
     def _record(self, comparison: _Comparison, compared: list[Benchmark]) -> None:
