@@ -41,7 +41,7 @@ class PairSettings(msgspec.Struct, frozen=True, kw_only=True):
     slices_free_max: int = 192
     slices_min: int = 4
     error_max: float = 0.003
-    measure_s_max: float = 1.0
+    measure_s_max: float = 0.6
 
 
 class Slices(msgspec.Struct, frozen=True):
