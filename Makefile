@@ -46,7 +46,7 @@ format: $(READY)
 # Pins what every machine installs, for every Python and platform we support; names no package index.
 # The peers that benchmarks compare with are left out.
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --extra bench --extra bot --extra venues --extra dev --universal --upgrade --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra bench --extra bot --extra load --extra venues --extra dev --universal --upgrade --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "tidegauge needs Python >= 3.11: make PYTHON=/path/to/python3.11 ...")'

@@ -44,7 +44,7 @@ def time_preference():
 class Slow:
     def setup(self):
         import time
-        time.sleep(3)
+        time.sleep(1)
 
     def time_it(self):
         pass
