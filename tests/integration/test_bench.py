@@ -14,14 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tidegauge.bench.build import BuildError, build, check_out, find_repository, resolve, snapshot
-from tidegauge.bench.layout import Layout
-from tidegauge.bench.model import Benchmark, Side, Suite, SuiteConfig
-from tidegauge.bench.pair import Bench, Pair, PairJob
-from tidegauge.bench.pipeline import Pipeline
-from tidegauge.bench.slices import PairSettings
+from tidegauge.bench.pairs.pair import Bench, Pair, PairJob
+from tidegauge.bench.pairs.pipeline import Pipeline
+from tidegauge.bench.pairs.slices import PairSettings
+from tidegauge.bench.processes.layout import Layout
 from tidegauge.bench.store import keep_in_asv
-from tidegauge.bench.suite import SuiteError, discover, read_config
+from tidegauge.bench.suites.build import BuildError, build, check_out, find_repository, resolve, snapshot
+from tidegauge.bench.suites.model import Benchmark, Side, Suite, SuiteConfig
+from tidegauge.bench.suites.suite import SuiteError, discover, read_config
 from tidegauge.bench.values import read_value
 from tidegauge.errors import TidegaugeError
 
@@ -397,11 +397,11 @@ def test_killing_the_driver_leaves_no_worker(repository: Repository, scratch: Pa
     driver.write_text(
         textwrap.dedent(f"""
             from pathlib import Path
-            from tidegauge.bench.build import build, find_repository
-            from tidegauge.bench.pair import Bench, PairJob
-            from tidegauge.bench.pipeline import Pipeline
-            from tidegauge.bench.slices import PairSettings
-            from tidegauge.bench.suite import discover, read_config
+            from tidegauge.bench.suites.build import build, find_repository
+            from tidegauge.bench.pairs.pair import Bench, PairJob
+            from tidegauge.bench.pairs.pipeline import Pipeline
+            from tidegauge.bench.pairs.slices import PairSettings
+            from tidegauge.bench.suites.suite import discover, read_config
 
             root, scratch = Path({str(repository.root)!r}), Path({str(scratch)!r})
             config = read_config(root, find_repository(root))

@@ -17,9 +17,10 @@ import pytest
 
 from support.suites import TOY, VERSION, git
 from tidegauge.bench.lane import SLOWED
-from tidegauge.bench.pair import Pair
+from tidegauge.bench.pairs.pair import Pair
+from tidegauge.bench.rowlog import RowLog
 from tidegauge.bench.sight import ITSELF
-from tidegauge.bench.store import PairLog, read_pairs
+from tidegauge.bench.store import read_pairs
 
 SUITE = "from toy import work\ndef time_known(): work()\ndef time_noisy(): work()\ndef track_size(): return 1\n"
 KNOWN, NOISY = "bench_toy.time_known", "bench_toy.time_noisy"
@@ -120,7 +121,7 @@ def test_what_was_never_decided_is_not_measured_and_says_how_to_go_on(
 def test_what_was_decided_before_stays_and_the_rest_is_undecided(repository: Path) -> None:
     """Of an interrupted run the decided benchmark passes; the noisy one is undecided, and its pairs are there."""
     before = [Pair(benchmark=name, index=index, log_ratio=ratio, seconds=0.1) for name, index, ratio in decided()]
-    with PairLog(log_of(repository)) as log:
+    with RowLog(log_of(repository)) as log:
         for pair in before:
             log.add(pair)
     status, findings = ended_in_rounds(repository, signal.SIGINT, "--resume", "--tier", "cpu", "--max-seconds", "600")
@@ -166,7 +167,7 @@ def test_too_few_pairs_say_nothing_of_this_machine(repository: Path) -> None:
 
 def test_the_pairs_of_a_self_proof_so_far_describe_the_machine(repository: Path) -> None:
     """Ended between its first look and its last, it says what is seen of each slowdown, and from how many pairs."""
-    with PairLog(log_of(repository, "self")) as log:
+    with RowLog(log_of(repository, "self")) as log:
         for name, index, ratio in decided():
             if name == ITSELF:
                 log.add(Pair(benchmark=name, index=index, log_ratio=ratio, seconds=0.1))

@@ -12,9 +12,9 @@ import pytest
 
 from support.channels import write_wheel
 from support.suites import COPIED, TOY, VERSION
-from tidegauge.bench.build import BuildError, build, find_repository
-from tidegauge.bench.environment import Environment
-from tidegauge.bench.suite import asv_module, discover, read_config
+from tidegauge.bench.suites.build import BuildError, build, find_repository
+from tidegauge.bench.suites.environment import Environment
+from tidegauge.bench.suites.suite import asv_module, discover, read_config
 
 CONFIG = TOY | COPIED | {"results_dir": "results", "env_dir": "env"}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tidegauge.bench.suite import asv_module
+from tidegauge.bench.suites.suite import asv_module
 
 CONFIG = {"version": 1, "project": "toy", "repo": ".", "benchmark_dir": "benchmarks", "results_dir": "results/asv"}
 TIMED: dict[str, Any] = {

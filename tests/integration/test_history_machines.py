@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from support.suites import benchmark, side
+from tidegauge.bench.changes.steps import find_steps
 from tidegauge.bench.findings import Measured, pair_findings
-from tidegauge.bench.pair import Pair
-from tidegauge.bench.plan import Plan
-from tidegauge.bench.selfproof import Proof
-from tidegauge.bench.steps import find_steps
-from tidegauge.bench.trial import Trial
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.selfproof import Proof
+from tidegauge.bench.pairs.pair import Pair
+from tidegauge.bench.pairs.trial import Trial
 from tidegauge.cli.bench import subject_of_run
 from tidegauge.machine import read_machine
 from tidegauge.records import Finding, RunWriter

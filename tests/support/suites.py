@@ -10,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tidegauge.bench.model import Benchmark, Side
+from tidegauge.bench.suites.model import Benchmark, Side
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 COPY = "import shutil, sysconfig; shutil.copy(r'{build_dir}/toy.py', sysconfig.get_path('purelib'))"

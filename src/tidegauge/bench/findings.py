@@ -15,15 +15,15 @@ from typing import Any
 
 import msgspec
 
-from tidegauge.bench.decide import Judgement, Outcome, verdicts
-from tidegauge.bench.instructions import Count, CountJudgement, CountSettings, compared
-from tidegauge.bench.model import Benchmark, Side, subject_of
-from tidegauge.bench.plan import Plan
+from tidegauge.bench.counts.instructions import Count, CountJudgement, CountSettings, compared
+from tidegauge.bench.judging.decide import Judgement, Outcome, verdicts
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.selfproof import PowerRow, Proof
+from tidegauge.bench.pairs.trial import Course, Trial, is_slower
 from tidegauge.bench.promises import CPU, INSTRUCTIONS, WALL, Promises, figure
-from tidegauge.bench.selfproof import PowerRow, Proof
-from tidegauge.bench.trial import Course, Trial, is_slower
+from tidegauge.bench.suites.model import Benchmark, Side, subject_of
 from tidegauge.bench.values import ValueJudgement, Values
-from tidegauge.bench.why import Why
+from tidegauge.bench.why.explain import Why
 from tidegauge.records import Budget, Finding
 from tidegauge.verdicts import Verdict
 

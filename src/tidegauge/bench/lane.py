@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from tidegauge.bench.build import find_repository
-from tidegauge.bench.callgrind import find_valgrind
-from tidegauge.bench.counting import Counter
-from tidegauge.bench.culprit import Hunt, find_culprits
+from tidegauge.bench.counts.callgrind import find_valgrind
+from tidegauge.bench.counts.counting import Counter
+from tidegauge.bench.counts.instructions import Count, CountSettings, is_complete
+from tidegauge.bench.counts.instructions import judge as judge_count
 from tidegauge.bench.findings import (
     UNFINISHED,
     Measured,
@@ -28,23 +28,24 @@ from tidegauge.bench.findings import (
     proof_finding,
     value_finding,
 )
-from tidegauge.bench.instructions import Count, CountSettings, is_complete
-from tidegauge.bench.instructions import judge as judge_count
-from tidegauge.bench.model import Benchmark, Side, Suite
-from tidegauge.bench.pair import Bench
-from tidegauge.bench.pipeline import Pipeline
-from tidegauge.bench.plan import Plan
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.selfproof import Proof, prove
+from tidegauge.bench.pairs.pair import Bench
+from tidegauge.bench.pairs.pipeline import Pipeline
+from tidegauge.bench.pairs.rounds import run_rounds, taken_up
+from tidegauge.bench.pairs.slices import PairSettings
+from tidegauge.bench.pairs.trial import Trial
 from tidegauge.bench.prepare import prepared
 from tidegauge.bench.promises import CPU, INSTRUCTIONS, TIERS, VALUES, WALL, Promises, figures
-from tidegauge.bench.rounds import run_rounds, taken_up
-from tidegauge.bench.selfproof import Proof, prove
+from tidegauge.bench.rowlog import RowLog
+from tidegauge.bench.search.culprit import Hunt, find_culprits
 from tidegauge.bench.sight import ITSELF, of_itself, see, sight_findings
-from tidegauge.bench.slices import PairSettings
-from tidegauge.bench.store import PairLog, keep_in_asv, read_counts, read_pairs
-from tidegauge.bench.suite import read_config
-from tidegauge.bench.trial import Trial
+from tidegauge.bench.store import keep_in_asv, read_counts, read_pairs
+from tidegauge.bench.suites.build import find_repository
+from tidegauge.bench.suites.model import Benchmark, Side, Suite
+from tidegauge.bench.suites.suite import read_config
 from tidegauge.bench.values import judge_values, read_values
-from tidegauge.bench.why import explain
+from tidegauge.bench.why.explain import explain
 from tidegauge.records import Finding, RunWriter
 from tidegauge.verdicts import Verdict
 
@@ -182,7 +183,7 @@ class Lane:
         before = read_pairs(path)
         every = [taken_up(trial, before) for trial in (silent, slowed, *trials)]
         try:
-            with PairLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
+            with RowLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
                 run_rounds(every, pipeline, log, told=self._progress, show=self._show)
         finally:
             proof = prove(silent.log_ratios, slowed.log_ratios, plan)
@@ -213,7 +214,7 @@ class Lane:
         before |= {name: Count(benchmark=name, unfit=note) for name, note in notes.items()}
         for name, counted in before.items():
             self._take_count(by_name[name], counted)
-        with PairLog(path) as log:
+        with RowLog(path) as log:
 
             def keep(counted: Count) -> None:
                 log.add(counted)

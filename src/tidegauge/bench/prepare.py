@@ -10,9 +10,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tidegauge.bench.build import build, only_one
-from tidegauge.bench.model import Side, Suite, SuiteConfig
-from tidegauge.bench.suite import discover
+from tidegauge.bench.suites.build import build, only_one
+from tidegauge.bench.suites.model import Side, Suite, SuiteConfig
+from tidegauge.bench.suites.suite import discover
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 

@@ -16,9 +16,9 @@ from typing import Self
 
 import msgspec
 
-from tidegauge.bench.instructions import CountSettings
-from tidegauge.bench.model import Benchmark, subject_of
-from tidegauge.bench.plan import Plan
+from tidegauge.bench.counts.instructions import CountSettings
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.suites.model import Benchmark, subject_of
 from tidegauge.budgets import Budgets
 from tidegauge.errors import TidegaugeError
 from tidegauge.records import Budget, Finding

@@ -41,10 +41,10 @@ def run_short(
         writer.add(Finding(name=NAME, verdict=Verdict.NOT_MEASURED, reason=reason))
         return
     # Imported here, because whoever has no asv can check all the rest.
-    from tidegauge.bench.build import base_of_changes, find_repository  # noqa: PLC0415
+    from tidegauge.bench.judging.plan import Plan  # noqa: PLC0415
     from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415
-    from tidegauge.bench.plan import Plan  # noqa: PLC0415
     from tidegauge.bench.promises import Promises  # noqa: PLC0415
+    from tidegauge.bench.suites.build import base_of_changes, find_repository  # noqa: PLC0415
 
     try:
         settings = BenchSettings(

@@ -12,14 +12,15 @@ from pathlib import Path
 import msgspec
 
 from tidegauge.bench.findings import power_findings
-from tidegauge.bench.model import Side, Suite
-from tidegauge.bench.pair import Bench
-from tidegauge.bench.pipeline import Pipeline
-from tidegauge.bench.plan import Plan
-from tidegauge.bench.rounds import run_rounds, taken_up
-from tidegauge.bench.selfproof import power
-from tidegauge.bench.store import PairLog, read_pairs
-from tidegauge.bench.trial import Trial
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.selfproof import power
+from tidegauge.bench.pairs.pair import Bench
+from tidegauge.bench.pairs.pipeline import Pipeline
+from tidegauge.bench.pairs.rounds import run_rounds, taken_up
+from tidegauge.bench.pairs.trial import Trial
+from tidegauge.bench.rowlog import RowLog
+from tidegauge.bench.store import read_pairs
+from tidegauge.bench.suites.model import Side, Suite
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 
@@ -41,7 +42,7 @@ def of_itself(base: Side, suite: Suite, plan: Plan) -> Trial:
 def see(trial: Trial, path: Path, bench: Bench, *, told: Callable[[Trial], None], show: Callable[[str], None]) -> None:
     """Measures what the trial lacks after the pairs that `path` holds."""
     taken_up(trial, read_pairs(path))
-    with PairLog(path) as log, Pipeline(bench) as pipeline:
+    with RowLog(path) as log, Pipeline(bench) as pipeline:
         run_rounds([trial], pipeline, log, told=told, show=show)
 
 

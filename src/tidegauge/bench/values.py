@@ -15,11 +15,11 @@ from pathlib import Path
 
 import msgspec
 
-from tidegauge.bench.conversation import WorkerError
-from tidegauge.bench.decide import Outcome
-from tidegauge.bench.layout import Layout
-from tidegauge.bench.model import Benchmark, Side
-from tidegauge.bench.sides import folder_of, worker_of
+from tidegauge.bench.judging.decide import Outcome
+from tidegauge.bench.processes.conversation import WorkerError
+from tidegauge.bench.processes.layout import Layout
+from tidegauge.bench.processes.sides import folder_of, worker_of
+from tidegauge.bench.suites.model import Benchmark, Side
 
 RUNS = 3
 

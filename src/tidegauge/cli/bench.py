@@ -70,9 +70,9 @@ def bench(
 
     Example: tidegauge bench main --bench time_tick --bisect
     """
-    from tidegauge.bench.instructions import CountSettings  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.counts.instructions import CountSettings  # noqa: PLC0415 - asv is needed by this verb alone
+    from tidegauge.bench.judging.plan import Plan  # noqa: PLC0415
     from tidegauge.bench.lane import BenchSettings, Lane  # noqa: PLC0415
-    from tidegauge.bench.plan import Plan  # noqa: PLC0415
     from tidegauge.bench.promises import TIERS, Promises  # noqa: PLC0415
 
     tiers = tuple(filter(None, (name.strip() for name in tier.split(","))))
@@ -108,7 +108,7 @@ def bench(
 
 def subject_of_run(root: Path, base: str, head: str) -> Subject:
     """What is compared: a commit that was named stands for itself, whatever is checked out."""
-    from tidegauge.bench.build import find_repository, resolve  # noqa: PLC0415 - as above
+    from tidegauge.bench.suites.build import find_repository, resolve  # noqa: PLC0415 - as above
 
     repository = find_repository(root)
     named = Subject(commit=resolve(repository, head), dirty=False) if head else read_subject(root)

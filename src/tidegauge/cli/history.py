@@ -47,7 +47,7 @@ def history(
     Example: tidegauge history --bench time_tick --last 20
     """
     try:  # numpy and asv are needed by this verb alone
-        from tidegauge.bench.history import HistorySettings, read_history  # noqa: PLC0415
+        from tidegauge.bench.changes.history import HistorySettings, read_history  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise TidegaugeError(f"{error.name} is not installed here", "pip install 'tidegauge[bench]'.") from error
 

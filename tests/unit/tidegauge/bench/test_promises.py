@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from support.suites import benchmark, side
+from tidegauge.bench.counts.instructions import Count, CountSettings
+from tidegauge.bench.counts.instructions import judge as judge_count
 from tidegauge.bench.findings import Measured, pair_findings, value_finding
-from tidegauge.bench.instructions import Count, CountSettings
-from tidegauge.bench.instructions import judge as judge_count
-from tidegauge.bench.pair import Pair
-from tidegauge.bench.plan import Plan
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.selfproof import Proof
+from tidegauge.bench.pairs.pair import Pair
+from tidegauge.bench.pairs.trial import Trial
 from tidegauge.bench.promises import CPU, TIERS, WALL, Promises
-from tidegauge.bench.selfproof import Proof
-from tidegauge.bench.trial import Trial
 from tidegauge.bench.values import Values, judge_values
 from tidegauge.budgets import Budgets
 from tidegauge.errors import TidegaugeError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegauge.bench.build import base_of_changes
 from tidegauge.bench.short import NAME, run_short
+from tidegauge.bench.suites.build import base_of_changes
 from tidegauge.budgets import Budgets
 from tidegauge.config import BenchConfig
 from tidegauge.machine import read_machine

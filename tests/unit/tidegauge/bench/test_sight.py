@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from support.suites import benchmark, side
-from tidegauge.bench.model import Suite
-from tidegauge.bench.pair import Pair
-from tidegauge.bench.plan import Plan
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.pairs.pair import Pair
 from tidegauge.bench.sight import GOES_ON, POWER_PAIRS, of_itself, sight_findings
+from tidegauge.bench.suites.model import Suite
 from tidegauge.verdicts import Verdict
 
 PLAN = Plan()

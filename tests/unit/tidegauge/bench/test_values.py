@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegauge.bench.decide import Outcome
+from tidegauge.bench.judging.decide import Outcome
 from tidegauge.bench.values import Values, judge_values
 
 

@@ -1,0 +1,1 @@
+"""Which commit is to blame: a search between two commits by the same test."""

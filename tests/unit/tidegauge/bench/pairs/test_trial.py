@@ -1,0 +1,168 @@
+"""A trial on its way: when it looks, when it ends, by which clock, and on which benchmark."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+
+import msgspec
+
+from support.suites import benchmark, side
+from tidegauge.bench.findings import Measured, pair_findings
+from tidegauge.bench.judging.decide import Outcome
+from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.selfproof import Proof
+from tidegauge.bench.pairs.pair import Pair
+from tidegauge.bench.pairs.rounds import taken_up
+from tidegauge.bench.pairs.trial import PRESSURE_MAX, Trial
+from tidegauge.verdicts import Verdict
+
+PLAN = Plan()
+SIDE = side()
+PROOF = Proof(ok=True, reason="it sees", false_alarm=False, seen=True)
+
+
+def trial(*names: str, plan: Plan = PLAN, judges_wall: bool = True) -> Trial:
+    every = [benchmark(name) for name in names or ("time_it",)]
+    wall_plan = plan.by_wall_time() if judges_wall else None
+    return Trial(name="time_it", benchmarks=every, base=SIDE, head=SIDE, plan=plan, wall_plan=wall_plan)
+
+
+def pair(
+    index: int,
+    change: float = 0.0,
+    *,
+    spread: float = 0.002,
+    wait: float = 0.0,
+    wall: float = 0.0,
+    pressure: float | None = 0.0,
+) -> Pair:
+    """CPU slower by `change`, wall time by `wall`; it waits `wait` seconds for each that it computes."""
+    noise = random.Random(index).gauss(0, spread)
+    return Pair(
+        benchmark="time_it",
+        index=index,
+        base_min_ns=100.0,
+        head_min_ns=100.0 * (1 + change),
+        log_ratio=math.log1p(change) + noise,
+        base_wall_min_ns=100.0 * (1 + wait),
+        head_wall_min_ns=100.0 * (1 + wait) * (1 + wall),
+        wall_log_ratio=math.log1p(wall) + noise,
+        pressure=pressure,
+        seconds=0.3,
+    )
+
+
+def run(each: Trial, pairs: int = 128, **options: float) -> Trial:
+    for index in range(pairs):
+        if not each.goes_on:
+            break
+        each.add(pair(index, **options))
+    each.close()
+    return each
+
+
+def test_a_clear_case_ends_at_the_first_look() -> None:
+    """Eight pairs that agree decide; no pair more is asked for."""
+    assert len(run(trial()).pairs) == len(run(trial(), change=0.2).pairs) == PLAN.looks[0]
+
+
+def test_a_benchmark_that_computes_is_not_judged_by_wall_time() -> None:
+    """Its wall time is its CPU time and what the machine adds."""
+    assert run(trial(), wall=0.2).wall is None
+
+
+def test_what_only_waits_longer_is_slower_by_wall_time() -> None:
+    """A lock, a disk or a timer: the CPU sees nothing, the wall clock does, and says so in a finding of its own."""
+    each = run(trial(), wait=3.0, wall=0.2)
+    assert each.cpu.judgement is not None
+    assert each.cpu.judgement.outcome is Outcome.NOT_SLOWER
+    of_cpu, of_wall = pair_findings([Measured(each)], PROOF, PLAN, judges_cpu=True)
+    assert (of_cpu.verdict, of_wall.verdict) == (Verdict.PASS, Verdict.FAIL)
+    assert of_wall.name == "bench/time_it/wall_ratio"
+    assert "wall time, more than 0.5% slower" in of_wall.reason
+
+
+def test_wall_time_of_a_busy_machine_decides_nothing() -> None:
+    """Pairs in which others waited for a core do not count, and the finding says how many."""
+    each = run(trial(), wait=3.0, wall=0.2, pressure=2 * PRESSURE_MAX)
+    _, of_wall = pair_findings([Measured(each)], PROOF, PLAN, judges_cpu=True)
+    assert of_wall.verdict is Verdict.UNDECIDED
+    assert f"{len(each.pairs)} of {len(each.pairs)} pairs do not count" in of_wall.reason
+
+
+def test_a_system_that_tells_no_pressure_decides_nothing_by_wall_time() -> None:
+    """What is not known to be quiet is not quiet."""
+    each = trial()
+    for index in range(PLAN.looks[0]):
+        each.add(pair(index, wait=3.0, pressure=None))
+    assert each.quiet_log_ratios == []
+
+
+def test_wall_time_is_left_alone_where_it_was_not_asked_for() -> None:
+    """Without the wall tier a benchmark that waits is judged by CPU time."""
+    assert run(trial(judges_wall=False), wait=3.0, wall=0.2).wall is None
+
+
+def test_an_error_ends_the_trial_with_its_sentence() -> None:
+    """What fails on one side is over, and never faster."""
+    each = trial()
+    each.add(Pair(benchmark="time_it", index=0, error_side="head", error="ValueError: x"))
+    assert not each.goes_on
+    (finding,) = pair_findings([Measured(each)], PROOF, PLAN, judges_cpu=True)
+    assert (finding.verdict, finding.reason) == (Verdict.FAIL, "it failed on head: ValueError: x")
+
+
+def test_a_trial_of_many_benchmarks_takes_them_in_turn_and_drops_what_fails() -> None:
+    """The proof speaks for the suite, and one broken benchmark does not silence it."""
+    each = trial("a", "b", "c")
+    assert [each.job(ahead=ahead).benchmark.name for ahead in range(4)] == ["a", "b", "c", "a"]
+    each.add(Pair(benchmark="time_it", index=0, error_side="base", error="ValueError: x"))
+    assert each.goes_on
+    assert {each.job(ahead=ahead).benchmark.name for ahead in range(4)} == {"b", "c"}
+
+
+def test_time_that_is_up_ends_it_with_a_last_look() -> None:
+    """At least the pairs of the first look, then no more; what there is is judged."""
+    each = run(trial(plan=Plan(seconds_max=3.0)), spread=0.1)
+    assert PLAN.looks[0] < len(each.pairs) < PLAN.looks[1]
+    assert each.cpu.judgement is not None
+    assert each.cpu.judgement.pairs == len(each.pairs)
+
+
+def test_a_trial_is_taken_up_where_it_was_left() -> None:
+    """The pairs of an earlier run count, those of other benchmarks do not, and none is measured twice."""
+    before = [pair(index) for index in range(5)]
+    other = Pair(benchmark="other", index=0, log_ratio=3.0)
+    each = taken_up(trial(), [other, *before])
+    assert len(each.pairs) == 5
+    assert each.job().index == 5
+
+
+def test_undecided_says_how_much_longer_would_decide() -> None:
+    """In seconds, by what a pair has taken so far."""
+    each = run(trial(plan=Plan(seconds_max=3.0)), spread=0.05)
+    (finding,) = pair_findings([Measured(each)], PROOF, PLAN, judges_cpu=True)
+    assert finding.verdict is Verdict.UNDECIDED
+    assert re.search(r"about \d+ pairs more would decide, in about \d+ s \(--max-seconds\)$", finding.reason)
+
+
+def test_pairs_that_take_too_long_are_not_waited_for() -> None:
+    """Where the first look would need many times the time there is, it says so after one pair."""
+    each = trial(plan=Plan(seconds_max=10.0))
+    each.add(msgspec.structs.replace(pair(0), seconds=14.0))
+    assert not each.goes_on
+    each.close()
+    (finding,) = pair_findings([Measured(each)], PROOF, PLAN, judges_cpu=True)
+    assert finding.verdict is Verdict.UNDECIDED
+    assert finding.reason.endswith("7 more are needed, in about 98 s (--max-seconds)")
+
+
+def test_pairs_that_take_a_little_too_long_are_waited_for() -> None:
+    """A busy machine makes a pair longer: eight of them are measured all the same."""
+    each = trial(plan=Plan(seconds_max=10.0))
+    for index in range(7):
+        each.add(msgspec.structs.replace(pair(index, spread=0.1), seconds=2.0))
+    assert each.seconds > 10.0
+    assert each.goes_on
