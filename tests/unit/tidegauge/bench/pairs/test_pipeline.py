@@ -25,7 +25,7 @@ def note(name):
         return
     NOTED.append(name)
     with open(os.environ["SEEN"], "a") as file:
-        file.write(f"{name} {os.getppid()} {'colorsys' in sys.modules}\\n")
+        file.write(f"{name} {os.getppid()} {'colorsys' in sys.modules or 'threaded' in sys.modules}\\n")
 
 class First:
     def setup(self):
@@ -42,6 +42,7 @@ class Second:
 
 class Threads:
     def setup(self):
+        note("threads")
         import threaded
     def time_it(self):
         pass
@@ -95,6 +96,7 @@ def test_a_suite_whose_imports_start_threads_is_measured_all_the_same(side: Side
     """Nurseries that cannot be forked are given up for those that import nothing."""
     pairs = measured(side, tmp_path / "scratch", "Threads", "Second", "Threads", "Second", "Threads")
     assert [pair.error for pair in pairs] == [""] * 5
+    assert "True" not in (tmp_path / "seen").read_text()
 
 
 def test_a_benchmark_that_ends_its_nursery_spoils_no_other_pair(side: Side, tmp_path: Path) -> None:
