@@ -13,13 +13,14 @@ import pytest
 
 from support.suites import benchmark, written
 from support.suites import side as a_side
-from tidegauge.bench.client import PREFERENCE, Worker, WorkerJob
+from tidegauge.bench.client import Worker, WorkerJob
 from tidegauge.bench.conversation import WorkerError
 from tidegauge.bench.layout import held_still, is_possible
 from tidegauge.bench.model import Side
 from tidegauge.bench.pair import Bench, Pair, PairJob
 from tidegauge.bench.pipeline import Pipeline
 from tidegauge.bench.slices import PairSettings, error, typical
+from tidegauge.process import PREFERENCE
 
 QUICK = PairSettings(slice_ms=1, slices=4, slices_max=4, measure_s_max=0.2)
 SUITE = """
