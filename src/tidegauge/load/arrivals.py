@@ -195,7 +195,7 @@ class Generator:
         self._running: dict[Any, tuple[Arrival, str]] = {}
         self._pool_since_s = 0.0
         self.pool = Pool(environment, in_flight_max)
-        self.started_s = 0.0
+        self.started_s = math.inf  # until `run` says when
         self.done = gevent.event.Event()
 
     def run(self, started_s: float) -> None:
@@ -221,10 +221,19 @@ class Generator:
         if isinstance(self._schedule, LiveSchedule):
             self._schedule.set_rate(rate_per_s, max(time.perf_counter() - self.started_s, 0.0))
 
-    def stop(self, drain_s: float) -> None:
-        """No arrival more; waits for those on their way, and counts those that do not come as failed at their age."""
-        self._stopped = True
+    def stop(self, drain_s: float, *, finish: bool) -> None:
+        """No arrival more; waits for those on their way, and counts those that do not come as failed at their age.
+
+        `finish`: the time of the schedule is over elsewhere, so a worker that began late starts the rest of its own.
+        """
         deadline_s = time.perf_counter() + drain_s
+        if finish:
+            self.done.wait(drain_s)
+        self._stopped = True
+        until_s = self._schedule.ends_s if finish else time.perf_counter() - self.started_s
+        while self._schedule.due_s <= until_s < math.inf:
+            self._schedule.pop()
+            self._session.count("arrivals/scheduled")  # and never started
         while self._running and time.perf_counter() < deadline_s:
             gevent.sleep(0.01)
         now_s = time.perf_counter()

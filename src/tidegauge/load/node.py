@@ -76,11 +76,11 @@ class Node:
         """An event: the schedule is over. None where there is no schedule."""
         return self._generator.done if self._generator else None
 
-    def stop(self) -> None:
+    def stop(self, *, finish: bool = False) -> None:
         """Ends a test: nothing new, what is in flight gets its time, the last interval is reported."""
         generator, self._generator = self._generator, None
         if generator:
-            generator.stop(self._drain_s)
+            generator.stop(self._drain_s, finish=finish)
         if self._watch:
             self._watch.kill()
             self._watch = None

@@ -41,11 +41,13 @@ class Plugin:
     def __init__(self, environment: Environment) -> None:
         self._environment: Any = environment
         self._runner: Any = environment.runner
+        runner = self._runner
         self._names: dict[tuple[str, str], str] = {}
         self._classes = [kind for kind in environment.user_classes if kind is not arrivals.Token]
         self._finals = gevent.event.Event()
-        self._is_master = isinstance(self._runner, MasterRunner)
-        self._is_worker = isinstance(self._runner, WorkerRunner)
+        self._is_over = False
+        self._is_master = isinstance(runner, MasterRunner)
+        self._is_worker = isinstance(runner, WorkerRunner)
         self.session = LoadSession()
         self.node = Node(environment, self.session, report=self._report)
         if Settings.of(environment.parsed_options).open_loop:
@@ -84,6 +86,7 @@ class Plugin:
             self.session.begin(settings.plan(schedule), started_s=time.perf_counter() + START_AFTER_S)
             self.session.workers = dict.fromkeys(settings.workers, False)
             self._finals.clear()
+            self._is_over = False
             if schedule:
                 gevent.spawn_later(START_AFTER_S + schedule.profile.duration_s, self._end)
             return
@@ -96,6 +99,7 @@ class Plugin:
         """The schedule is over: so is the test, and a headless Locust."""
         options_ = self._environment.parsed_options
         if self.session.ended_s is None:
+            self._is_over = True
             self._runner.quit() if options_.headless else self._runner.stop()
 
     def _test_stopping(self, **_: Any) -> None:
@@ -105,9 +109,10 @@ class Plugin:
         if self.session.ended_s is not None or not self.session.workers:
             return
         for client in self._runner.clients.all:
-            self._runner.send_message(DRAIN, client_id=client.id)
+            self._runner.send_message(DRAIN, {"is_over": self._is_over}, client_id=client.id)
         drain_s = Settings.of(self._environment.parsed_options).drain
-        deadline_s = time.perf_counter() + drain_s + FINAL_MARGIN_S
+        # A worker that began late has its schedule to finish before it drains.
+        deadline_s = time.perf_counter() + 2 * drain_s + FINAL_MARGIN_S
         while self._awaited() and time.perf_counter() < deadline_s:
             self._finals.wait(0.2)
             self._finals.clear()
@@ -121,9 +126,9 @@ class Plugin:
             for name, done in self.session.workers.items()
         )
 
-    def _drained(self, **_: Any) -> None:
+    def _drained(self, msg: Any, **_: Any) -> None:
         """On a worker: the master ends the test."""
-        self.node.stop()
+        self.node.stop(finish=msg.data["is_over"])
         data: dict[str, Any] = {}
         self._to_master(data=data)
         self._runner.send_message(FINAL, data)

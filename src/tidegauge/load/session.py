@@ -152,6 +152,8 @@ class LoadSession:
         """All of it, as builtins."""
         generator = self.generator()
         return {
+            "started_s": self.started_s,
+            "elapsed_s": self.elapsed_s,
             "clocks": [
                 {"subject": subject, "clock": clock, "phase": phase, "count": histogram.count}
                 | {"mean_us": histogram.mean_us, "max_us": histogram.max_us}
