@@ -11,6 +11,10 @@
     ready   = "tcp://127.0.0.1:{port:exchange}"
     [check]
     workload = "{python} load/mywork.py"
+    [load]                                               # what `tidegauge load` does unless it is told otherwise
+    locustfile = "load/locustfile.py"
+    rate    = 50                                         # arrivals a second, or the profile's peak
+    seconds = 20
 
 `load` reads and checks it once; `Values.fill` puts in what only a start knows. One placeholder means one
 thing everywhere in one start: {python} this interpreter, {port:NAME} a free port, {seed} the run's seed,

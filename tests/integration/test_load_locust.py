@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from support import locusts
+from tidegauge.load import result
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 
@@ -138,7 +139,7 @@ def test_a_worker_that_was_killed_is_missed(tmp_path: Path) -> None:
             time.sleep(2.5)
             os.kill(workers[0].pid, signal.SIGKILL)
             output, _ = process.communicate(timeout=locusts.TIMEOUT_S)
-    outcome = locusts.Outcome(process.returncode, output, locusts.result.read(tmp_path / "load.json"))
+    outcome = locusts.Outcome(process.returncode, output, result.read(tmp_path / "load.json"))
     assert outcome.finding("load/generator/workers_lost").verdict is Verdict.NOT_MEASURED
     assert outcome.finding("load/look/error_share").verdict is Verdict.NOT_MEASURED
 

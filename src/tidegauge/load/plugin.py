@@ -11,7 +11,7 @@ the process's exit status: 0 pass, 1 fail, 3 undecided, 4 not measured.
 import logging
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import gevent
 import gevent.event
@@ -40,8 +40,8 @@ class Plugin:
 
     def __init__(self, environment: Environment) -> None:
         self._environment: Any = environment
-        self._runner: Any = environment.runner
-        runner = self._runner
+        runner = environment.runner
+        self._runner = cast("Any", runner)
         self._names: dict[tuple[str, str], str] = {}
         self._classes = [kind for kind in environment.user_classes if kind is not arrivals.Token]
         self._finals = gevent.event.Event()
