@@ -88,6 +88,7 @@ class Work:
         self._classes = [kind for kind in classes if kind.tasks]
         self._weights = [kind.weight or kind.fixed_count for kind in self._classes]
         counts = collections.Counter(chosen.__name__ for kind in self._classes for chosen in dict.fromkeys(kind.tasks))
+        self._titles: dict[tuple[type[User], Any], str] = {}
         self._doubled = {name for name, count in counts.items() if count > 1}
 
     @property
@@ -104,8 +105,12 @@ class Work:
 
     def title(self, kind: type[User], chosen: Any) -> str:
         """The subject of a workflow: the task's name, with its class where two have the same."""
-        name = chosen.__name__
-        return subject_of(f"{kind.__name__}.{name}" if name in self._doubled else name)
+        title = self._titles.get((kind, chosen))
+        if title is None:
+            name = chosen.__name__
+            title = subject_of(f"{kind.__name__}.{name}" if name in self._doubled else name)
+            self._titles[(kind, chosen)] = title
+        return title
 
 
 class Pool:
@@ -212,8 +217,8 @@ class Generator:
                     self._start(due_s, now_s)
                 else:
                     alarm.wait_until(min(due_s, now_s + LOOK_S))
-            while not self._stopped and time.perf_counter() < started_s + schedule.ends_s:
-                alarm.wait_until(min(started_s + schedule.ends_s, time.perf_counter() + LOOK_S))
+            while not self._stopped and (now_s := time.perf_counter()) < started_s + schedule.ends_s:
+                alarm.wait_until(min(started_s + schedule.ends_s, now_s + LOOK_S))
         self.done.set()
 
     def set_rate(self, rate_per_s: float) -> None:
