@@ -48,6 +48,8 @@ def test_a_foreign_locustfile_is_loaded_and_its_run_kept(tmp_path: Path) -> None
     assert (run.lane, run.seed) == ("load", 1)
     assert run.id == json.loads(done.stdout)["id"]
     assert done.returncode == run.verdict.exit_status in {0, 4}
+    (log,) = (tmp_path / "results" / "runs").glob("*.logs/load.hlog")
+    assert "workflow:steady:look" in log.read_text()
     names = {finding.name for finding in run.findings}
     assert {"load/generator/lag_p99_ms", "load/look/p99_due_ms", "load/GET |look/p99_service_ms"} <= names
 

@@ -19,6 +19,7 @@ from tidegauge.budgets import Budgets
 from tidegauge.config import LoadConfig
 from tidegauge.errors import TidegaugeError
 from tidegauge.load import result
+from tidegauge.load.clocks import hlog
 from tidegauge.process import Guarded, prefer
 from tidegauge.records import Finding, RunWriter
 from tidegauge.target import Target
@@ -53,6 +54,7 @@ class LoadJob(msgspec.Struct, frozen=True, kw_only=True):
             "drain": config.drain_s,
             "seed": self.seed,
             "result": result_path,
+            "log": result_path.with_suffix(".jsonl"),
         }
         words = [sys.executable, "-m", "locust", "-f", f"{PLUGIN},{self.locustfile}", "--host", self.host]
         words += ["--headless", "--only-summary"]
@@ -93,6 +95,8 @@ def run_load(
         in_time = _wait(process, job.seconds_max, target, writer)
     finally:
         process.stop()
+    if (log := result_path.with_suffix(".jsonl")).exists():
+        hlog(result.read_log(log), log.with_suffix(".hlog"))
     names = set()
     for finding in _findings(process, result_path, in_time=in_time, seconds_max=job.seconds_max):
         writer.add(finding)

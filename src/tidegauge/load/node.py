@@ -18,6 +18,7 @@ from locust.user.task import filter_tasks_by_tags
 
 from tidegauge.load import arrivals
 from tidegauge.load.options import Settings
+from tidegauge.load.pool import PREWARM_MAX, Work
 from tidegauge.load.schedule import Profile
 from tidegauge.load.session import LoadSession
 
@@ -56,7 +57,7 @@ class Node:
         for kind in classes:
             kind.host = self._environment.host or kind.host
             filter_tasks_by_tags(kind, set(options.tags or ()) or None, set(options.exclude_tags or ()) or None)
-        work = arrivals.Work(classes, f"{settings.seed}/{index}")
+        work = Work(classes, f"{settings.seed}/{index}")
         ticking = settings.ticking(schedule, index, of)
         self._generator = arrivals.Generator(
             self._environment, self._session, work, schedule=ticking, in_flight_max=settings.in_flight
@@ -87,12 +88,12 @@ class Node:
             self._session.ended_s = time.perf_counter()
             self._report()
 
-    def _generate(self, generator: arrivals.Generator, work: arrivals.Work, warm: int, started_s: float) -> None:
+    def _generate(self, generator: arrivals.Generator, work: Work, warm: int, started_s: float) -> None:
         if not work.kinds:
             logger.error("There is no task to run; give a user class at least one @task.")
             generator.done.set()
             return
-        generator.pool.warm(work.kinds, min(warm, arrivals.PREWARM_MAX, generator.pool.instances_max))
+        generator.pool.warm(work.kinds, min(warm, PREWARM_MAX, generator.pool.instances_max))
         late_s = time.perf_counter() - started_s
         if late_s > 0:  # the schedule begins when everything is ready, not while it is made so
             started_s += late_s

@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     warm_up: float = -1.0
     drain: float = 10.0
     result: str = ""
+    log: str = ""
     budget: tuple[str, ...] = ()
     start_at: float = 0.0
     workers: tuple[str, ...] = ()
@@ -111,4 +112,5 @@ def add_arguments(parser: Any) -> None:
     add("warm_up", "seconds that do not count; below 0 a tenth of the run, at most 5", type=float)
     add("drain", "seconds to wait at the end for what is in flight", type=float)
     add("result", "where to write the result as JSON", form=False)
+    add("log", "where to write each second's histograms, a line of JSON each", form=False)
     add("budget", "NAME=LIMIT instead of a promise's own; repeatable", form=False, action="append", default=[])

@@ -49,6 +49,8 @@ class Plugin:
         self._is_master = isinstance(runner, MasterRunner)
         self._is_worker = isinstance(runner, WorkerRunner)
         self.session = LoadSession()
+        if (log := Settings.of(environment.parsed_options).log) and not self._is_worker:
+            self.session.on_second = result.Log(Path(log)).write
         self.node = Node(environment, self.session, report=self._report)
         if Settings.of(environment.parsed_options).open_loop:
             self._put_tokens()
@@ -186,6 +188,7 @@ class Plugin:
         if self._is_worker:
             return
         self._test_stopping()  # Ctrl-C: nobody did it before
+        self.session.close()
         parsed = self._environment.parsed_options
         findings = self.session.verdicts()
         if settings_result := Settings.of(parsed).result:

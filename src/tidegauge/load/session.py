@@ -46,6 +46,8 @@ class LoadSession:
 
     def __init__(self, plan: Plan | None = None, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
+        # Told of each second when it is complete, in the order of time.
+        self.on_second: Callable[[int, Clocks], None] = lambda _second, _clocks: None
         self.begin(plan or Plan(), started_s=clock())
 
     def begin(self, plan: Plan, *, started_s: float) -> None:
@@ -108,11 +110,19 @@ class LoadSession:
         for second, clocks in intervals:
             self.total.merge(clocks)
             self._open.setdefault(second, Clocks()).merge(clocks)
-        newest = max(self._open, default=0)
-        for second in sorted(second for second in self._open if second < newest - ROW_OPEN_S):
-            self._rows.append(_row(second, self._open.pop(second)))
+        self._close(max(self._open, default=0) - ROW_OPEN_S)
         if len(self._rows) > ROWS_MAX:
             del self._rows[::2]  # a long run is drawn more coarsely; what judges is in the totals
+
+    def close(self) -> None:
+        """Nothing comes any more: every second is complete."""
+        self._close(max(self._open, default=0) + 1)
+
+    def _close(self, before: int) -> None:
+        for second in sorted(second for second in self._open if second < before):
+            clocks = self._open.pop(second)
+            self._rows.append(_row(second, clocks))
+            self.on_second(second, clocks)
 
     def series(self) -> list[dict[str, Any]]:
         """A row a second, those that may still change included."""
