@@ -21,6 +21,7 @@ from tidegauge.tomlfile import TomlFile
 from tidegauge.verdicts import Verdict
 
 TABLE = "budgets"
+SLO = "load.slo"
 EXAMPLE = 'Write it as "check/entry/p50_ms" = { max = 25, unit = "ms", why = "..." }.'
 
 
@@ -31,11 +32,19 @@ class Budgets(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, file: TomlFile) -> Self:
-        """The `[budgets]` table; a file without one promises nothing."""
-        table = file.data.get(TABLE, {})
-        if not isinstance(table, dict):
-            raise file.error("", TABLE, "is not a table", EXAMPLE)
-        return cls({name: _budget(file, name, entry) for name, entry in table.items()})
+        """`[budgets]`, and `[load.slo]` whose names begin behind `load/`; a file without them promises nothing."""
+        promised: dict[str, Budget] = {}
+        load = file.data.get("load")
+        slo = load.get("slo", {}) if isinstance(load, dict) else {}
+        for table, entries in ((TABLE, file.data.get(TABLE, {})), (SLO, slo)):
+            if not isinstance(entries, dict):
+                raise file.error("", table, "is not a table", EXAMPLE)
+            for name, entry in entries.items():
+                full = f"load/{name}" if table == SLO else name
+                if full in promised:
+                    raise file.error(table, name, f"stands in [{TABLE}] too", "Keep one of them.")
+                promised[full] = _budget(file, table, name, full, entry)
+        return cls(promised)
 
     def override(
         self, assignments: Iterable[str], *, new: Callable[[str, float], Budget | None] = lambda _name, _value: None
@@ -111,24 +120,25 @@ def _decide(budget: Budget, value: float, bottom: float, top: float) -> tuple[Ve
     )
 
 
-def _budget(file: TomlFile, name: str, entry: Any) -> Budget:
-    if not NAME.fullmatch(name):
-        raise file.error(TABLE, name, f"is not lane/subject/measure, with a lane of {', '.join(LANES)}", EXAMPLE)
+def _budget(file: TomlFile, table: str, name: str, full: str, entry: Any) -> Budget:
+    if not NAME.fullmatch(full):
+        form = "subject/measure" if table == SLO else f"lane/subject/measure, with a lane of {', '.join(LANES)}"
+        raise file.error(table, name, f"is not {form}", EXAMPLE)
     if not isinstance(entry, dict):
-        raise file.error(TABLE, name, "is not a table", EXAMPLE)
+        raise file.error(table, name, "is not a table", EXAMPLE)
     for key in entry.keys() - {"max", "min", "unit", "why"}:
-        raise file.error(TABLE, name, f"has the unknown key {key!r}", EXAMPLE)
+        raise file.error(table, name, f"has the unknown key {key!r}", EXAMPLE)
     for key in {"max", "min"} & entry.keys():
         if not _is_number(entry[key]):
-            raise file.error(TABLE, name, f"has a {key} that is no finite number: {entry[key]!r}", EXAMPLE)
+            raise file.error(table, name, f"has a {key} that is no finite number: {entry[key]!r}", EXAMPLE)
     if not {"max", "min"} & entry.keys():
-        raise file.error(TABLE, name, "has neither max nor min", EXAMPLE)
+        raise file.error(table, name, "has neither max nor min", EXAMPLE)
     for key in ("unit", "why"):
         if not isinstance(entry.get(key), str) or not entry[key].strip():
-            raise file.error(TABLE, name, f"lacks {key!r}, a text", EXAMPLE)
+            raise file.error(table, name, f"lacks {key!r}, a text", EXAMPLE)
     budget = Budget(**entry)
     if budget.min is not None and budget.max is not None and budget.min > budget.max:
-        raise file.error(TABLE, name, "has a min above its max", "Nothing could ever pass it; correct one of them.")
+        raise file.error(table, name, "has a min above its max", "Nothing could ever pass it; correct one of them.")
     return budget
 
 

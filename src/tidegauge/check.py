@@ -186,13 +186,10 @@ def _started(
                 lines.put((is_stdout, line), timeout=WAIT_S)
                 return
 
-    ports = {f"TIDEGAUGE_PORT_{name.upper()}": str(port) for name, port in target.ports.items()}
     process = Guarded(
         "workload",
         target.values.argv(workload.workload),
-        env=os.environ
-        | {"TIDEGAUGE_URL": target.url, "TIDEGAUGE_TOKEN": target.token, "TIDEGAUGE_SEED": str(target.values.seed)}
-        | ports,
+        env=os.environ | target.facts,
         cwd=cwd,
         log=target.log_dir / "workload.log",
         grace_s=target.grace_s,

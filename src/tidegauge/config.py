@@ -11,6 +11,10 @@
     ready   = "tcp://127.0.0.1:{port:exchange}"
     [check]
     workload = "{python} load/mywork.py"
+    [load]                                               # what `tidegauge load` does unless it is told otherwise
+    locustfile = "load/locustfile.py"
+    rate    = 50                                         # arrivals a second, or the profile's peak
+    seconds = 20
 
 `load` reads and checks it once; `Values.fill` puts in what only a start knows. One placeholder means one
 thing everywhere in one start: {python} this interpreter, {port:NAME} a free port, {seed} the run's seed,
@@ -21,7 +25,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -87,6 +91,21 @@ class BenchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     python: Literal["same", ""] = "same"
 
 
+class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `tidegauge load` does unless it is told otherwise; `slo` holds promises, see `tidegauge.load.slo`."""
+
+    locustfile: str = ""
+    profile: Text = "constant"
+    rate: Annotated[float, Meta(gt=0, le=1_000_000)] = 10.0
+    seconds: Seconds = 20.0
+    spacing: Literal["constant", "poisson"] = "constant"
+    in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
+    warm_up_s: Annotated[float, Meta(ge=-1, le=86_400)] = -1.0
+    drain_s: Seconds = 10.0
+    processes: Annotated[int, Meta(ge=1, le=256)] = 1
+    slo: dict[str, Any] = {}
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file, checked."""
 
@@ -94,6 +113,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     target: TargetConfig
     check: CheckConfig | None
     bench: BenchConfig | None
+    load: LoadConfig
     budgets: Budgets
 
     @property
@@ -144,6 +164,7 @@ def load(start: Path) -> Config:
     target = _convert(file, "target", TargetConfig)
     check = _convert(file, "check", CheckConfig) if "check" in file.data else None
     bench = _convert(file, "bench", BenchConfig) if "bench" in file.data else None
+    load = _convert(file, "load", LoadConfig) if "load" in file.data else LoadConfig()
     for table, key, text in _texts(target, check):
         _check_text(file, table, key, text)
     taken = {"target", "workload"}  # each name is also that of a log
@@ -152,7 +173,7 @@ def load(start: Path) -> Config:
             where = f"target.needs[{index}]"
             raise file.error(where, "name", f"{need.name!r} is taken", "Give each need a name of its own.")
         taken.add(need.name)
-    return Config(root=root, target=target, check=check, bench=bench, budgets=Budgets.read(file))
+    return Config(root=root, target=target, check=check, bench=bench, load=load, budgets=Budgets.read(file))
 
 
 class BenchFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +193,23 @@ def load_bench(start: Path) -> BenchFile:
     return BenchFile(bench=bench, budgets=Budgets.read(file))
 
 
+class LoadFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load of somebody else's URL reads: there is no target to start."""
+
+    load: LoadConfig = LoadConfig()
+    budgets: Budgets = Budgets({})
+
+
+def load_load(start: Path) -> LoadFile:
+    """[load] and the promises as they hold in `start`."""
+    root = find_root(start.resolve())
+    if root is None:
+        return LoadFile()
+    file = _read(root)
+    load = _convert(file, "load", LoadConfig) if "load" in file.data else LoadConfig()
+    return LoadFile(load=load, budgets=Budgets.read(file))
+
+
 def port_names(target: TargetConfig, check: CheckConfig | None = None) -> list[str]:
     """Every NAME of a {port:NAME}, in the order of the file."""
     found = (match for _, _, text in _texts(target, check) for match in PLACEHOLDER.finditer(text))
@@ -180,8 +218,9 @@ def port_names(target: TargetConfig, check: CheckConfig | None = None) -> list[s
 
 def _read(root: Path) -> TomlFile:
     file = TomlFile.read(root / FILE_NAME)
-    for table in file.data.keys() - {"target", "check", "bench", "budgets"}:
-        raise file.error("", table, "is no table of this file", "There are [target], [check], [bench] and [budgets].")
+    for table in file.data.keys() - {"target", "check", "bench", "load", "budgets"}:
+        remedy = "There are [target], [check], [bench], [load] and [budgets]."
+        raise file.error("", table, "is no table of this file", remedy)
     return file
 
 

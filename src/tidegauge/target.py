@@ -83,6 +83,12 @@ class Target:
         return self.values.ports
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What a program that works on it finds in its environment."""
+        facts = {"TIDEGAUGE_URL": self.url, "TIDEGAUGE_TOKEN": self.token, "TIDEGAUGE_SEED": str(self.values.seed)}
+        return facts | {f"TIDEGAUGE_PORT_{name.upper()}": str(port) for name, port in self.ports.items()}
+
+    @property
     def pid(self) -> int:
         """The target itself, not its guard."""
         return self._running["target"].pid

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from tidegauge.cli import bench, check, doctor, history, report, serve
+from tidegauge.cli import bench, check, doctor, history, load, report, serve
 from tidegauge.errors import TidegaugeError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for verb in (check.check, bench.bench, history.history, report.report, doctor.doctor, serve.serve):
+for verb in (check.check, bench.bench, load.load, history.history, report.report, doctor.doctor, serve.serve):
     app.command()(verb)
 
 

@@ -21,13 +21,13 @@ import msgspec
 from tidegauge import guard
 from tidegauge.bench.processes import layout
 from tidegauge.bench.processes.conversation import Conversation
+from tidegauge.process import prefer
 
 GRACE_S = 0.5
 GUARD_S_MAX = GRACE_S + guard.KILL_S_MAX + 5.0
 REAP_S_MAX = 1.0  # from the end of its pipe to its own
 SAID_BYTES_MAX = 2_000
 WORKER = Path(__file__).parents[1] / "inside" / "worker.py"
-PREFERENCE = -20  # the most that the scheduler knows
 
 
 class WorkerJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class Worker(Conversation):
             for descriptor in (control, status, questions, replies):
                 os.close(descriptor)
         if goes_first:
-            _prefer(self._guard.pid)
+            prefer(self._guard.pid)
         self._send(msgspec.json.encode(job) + b"\n")
 
     def hang_up(self) -> None:
@@ -143,12 +143,3 @@ class Worker(Conversation):
                 os.close(descriptor)
         self._control = self._status = -1
         self._said.close()
-
-
-def _prefer(pid: int) -> None:
-    """Ask the scheduler to let a session that measures go first, which root may: others' work then lengthens its pairs
-    and no longer decides how many there are time for. At a load of 23 on two cores 12 took as long as 8."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, PREFERENCE)
-        # Linux may give each session an equal share; a process's own preference then counts within its session only.
-        Path(f"/proc/{pid}/autogroup").write_text(str(PREFERENCE), encoding="ascii")

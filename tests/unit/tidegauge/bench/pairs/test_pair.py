@@ -16,10 +16,11 @@ from support.suites import side as a_side
 from tidegauge.bench.pairs.pair import Bench, Pair, PairJob
 from tidegauge.bench.pairs.pipeline import Pipeline
 from tidegauge.bench.pairs.slices import PairSettings, error, typical
-from tidegauge.bench.processes.client import PREFERENCE, Worker, WorkerJob
+from tidegauge.bench.processes.client import Worker, WorkerJob
 from tidegauge.bench.processes.conversation import WorkerError
 from tidegauge.bench.processes.layout import held_still, is_possible
 from tidegauge.bench.suites.model import Side
+from tidegauge.process import PREFERENCE
 
 QUICK = PairSettings(slice_ms=1, slices=4, slices_max=4, measure_s_max=0.2)
 SUITE = """

@@ -1,0 +1,224 @@
+"""Binds Locust to us: `locust -f .../plugin.py,their_locustfile.py`, or `import tidegauge.load.plugin` in a locustfile.
+
+Locust's events are all that is used. `init` makes the `LoadSession` and hangs it on the environment; in open loop it
+puts `Token` in the place of the user classes, which become what arrivals choose from. When a test starts, each
+generating process (`node`) lays out its share of the schedule: the master names the workers and a common moment. A
+request goes into the session's clocks; reports carry a worker's intervals to its master. A test that stops is drained
+first, on every worker, before Locust tears it down. In `quitting`, when the last sample is here, the verdict becomes
+the process's exit status: 0 pass, 1 fail, 3 undecided, 4 not measured.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any, Final, cast
+
+import gevent
+import gevent.event
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from tidegauge.load import arrivals, options, result
+from tidegauge.load.clocks import Clocks, subject_of
+from tidegauge.load.node import Node
+from tidegauge.load.options import Settings
+from tidegauge.load.session import LoadSession
+from tidegauge.verdicts import Verdict, worst
+
+DRAIN: Final = "tidegauge_drain"
+FINAL: Final = "tidegauge_final"
+# From the master's word to the first arrival: as long as the word takes to every worker.
+START_AFTER_S: Final = 0.5
+FINAL_MARGIN_S: Final = 3.0
+NAMES_MAX: Final = 10_000
+logger = logging.getLogger("tidegauge.load")
+
+
+class Plugin:
+    """One process of Locust: alone, a worker, or the master."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment: Any = environment
+        runner = environment.runner
+        self._runner = cast("Any", runner)
+        self._names: dict[tuple[str, str], str] = {}
+        self._classes = [kind for kind in environment.user_classes if kind is not arrivals.Token]
+        self._finals = gevent.event.Event()
+        self._is_over = False
+        self._is_master = isinstance(runner, MasterRunner)
+        self._is_worker = isinstance(runner, WorkerRunner)
+        self.session = LoadSession()
+        if (log := Settings.of(environment.parsed_options).log) and not self._is_worker:
+            self.session.on_second = result.Log(Path(log)).write
+        self.node = Node(environment, self.session, report=self._report)
+        if Settings.of(environment.parsed_options).open_loop:
+            self._put_tokens()
+        hooks = environment.events
+        hooks.test_start.add_listener(self._test_start)
+        hooks.test_stopping.add_listener(self._test_stopping)
+        hooks.quitting.add_listener(self._quitting)
+        hooks.request.add_listener(self._request)
+        if self._is_worker:
+            hooks.report_to_master.add_listener(self._to_master)
+            self._runner.register_message(DRAIN, self._drained, concurrent=True)
+        if self._is_master:
+            hooks.worker_report.add_listener(self._from_worker)
+            self._runner.register_message(FINAL, self._final)
+
+    def _put_tokens(self) -> None:
+        """The classes that were picked become what arrivals choose from."""
+        picked = [kind for kind in self._environment.user_classes if kind is not arrivals.Token]
+        self._classes = picked or self._classes
+        self._environment.user_classes = [arrivals.Token]
+
+    def _test_start(self, **_: Any) -> None:
+        """On every process; on the master before its workers hear of it, so that they can hear of the schedule too."""
+        parsed = self._environment.parsed_options
+        if self._is_master:
+            clients = self._runner.clients
+            parsed.tidegauge_workers = [node.id for node in clients.ready + clients.running + clients.spawning]
+            parsed.tidegauge_start_at = time.time() + START_AFTER_S
+        settings = Settings.of(parsed)
+        shaped = getattr(self._environment.shape_class, "profile", None)
+        if settings.open_loop:
+            self._put_tokens()
+        if self._is_master:
+            schedule = settings.schedule(shaped) if settings.open_loop else None
+            self.session.begin(settings.plan(schedule), started_s=time.perf_counter() + START_AFTER_S)
+            self.session.workers = dict.fromkeys(settings.workers, False)
+            self._finals.clear()
+            self._is_over = False
+            if schedule:
+                gevent.spawn_later(START_AFTER_S + schedule.profile.duration_s, self._end)
+            return
+        mine = settings.workers.index(self._runner.client_id) if self._runner.client_id in settings.workers else 0
+        self.node.start(settings, self._classes, index=mine, of=len(settings.workers) or 1, shaped=shaped)
+        if not self._is_worker and self.node.done:
+            self.node.done.rawlink(lambda _done: gevent.spawn(self._end))
+
+    def _end(self) -> None:
+        """The schedule is over: so is the test, and a headless Locust."""
+        options_ = self._environment.parsed_options
+        if self.session.ended_s is None:
+            self._is_over = True
+            self._runner.quit() if options_.headless else self._runner.stop()
+
+    def _test_stopping(self, **_: Any) -> None:
+        if not self._is_master:
+            self.node.stop()
+            return
+        if self.session.ended_s is not None or not self.session.workers:
+            return
+        for client in self._runner.clients.all:
+            self._runner.send_message(DRAIN, {"is_over": self._is_over}, client_id=client.id)
+        drain_s = Settings.of(self._environment.parsed_options).drain
+        # A worker that began late has its schedule to finish before it drains.
+        deadline_s = time.perf_counter() + 2 * drain_s + FINAL_MARGIN_S
+        while self._awaited() and time.perf_counter() < deadline_s:
+            self._finals.wait(0.2)
+            self._finals.clear()
+        self.session.ended_s = time.perf_counter()
+
+    def _awaited(self) -> bool:
+        """Whether a worker that is still there has not handed over everything."""
+        gone = {client.id for client in self._runner.clients.missing}
+        return any(
+            not done and name in self._runner.clients and name not in gone
+            for name, done in self.session.workers.items()
+        )
+
+    def _drained(self, msg: Any, **_: Any) -> None:
+        """On a worker: the master ends the test."""
+        self.node.stop(finish=msg.data["is_over"])
+        data: dict[str, Any] = {}
+        self._to_master(data=data)
+        self._runner.send_message(FINAL, data)
+
+    def _final(self, msg: Any, **_: Any) -> None:
+        """On the master: a worker has handed over everything."""
+        self._from_worker(data=msg.data)
+        self.session.workers[msg.node_id] = True
+        self._finals.set()
+
+    def _to_master(self, data: dict[str, Any], **_: Any) -> None:
+        intervals, self.session.outbox = self.session.take(), []
+        data["tidegauge"] = [[second, clocks.to_builtins()] for second, clocks in intervals]
+
+    def _from_worker(self, data: dict[str, Any], **_: Any) -> None:
+        self.session.absorb([(second, Clocks.from_builtins(clocks)) for second, clocks in data.get("tidegauge", ())])
+
+    def _report(self) -> None:
+        """A second is over: a worker keeps it for its master."""
+        if self._is_worker:
+            self.session.take()
+        else:
+            self.session.tick()
+
+    def _request(
+        self,
+        request_type: str,
+        name: str,
+        response_time: float | None,
+        exception: BaseException | None = None,
+        **_: Any,
+    ) -> None:
+        """Every request of every user; what belongs to an arrival is also timed from its due time."""
+        subject = self._names.get((request_type, name)) or self._named(request_type, name)
+        session, arrival = self.session, arrivals.current()
+        recent, phase = session.recent, arrival.phase if arrival else session.phase_at(session.elapsed_s)
+        if response_time is not None:
+            us = int(response_time * 1e3)
+            recent.record(subject, "service", phase, us)
+            if arrival:
+                recent.record(subject, "due", phase, us + int((arrival.began_s - arrival.due_s) * 1e6))
+        if exception:
+            if arrival:
+                arrival.failed = True
+            recent.add("requests/failed")
+            session.failed(subject, phase)
+
+    def _named(self, request_type: str, name: str) -> str:
+        if len(self._names) >= NAMES_MAX:
+            self._names.clear()
+        return self._names.setdefault((request_type, name), subject_of(f"{request_type} {name}"))
+
+    def _quitting(self, **_: Any) -> None:
+        """The verdict becomes the exit status."""
+        if self._is_worker:
+            return
+        self._test_stopping()  # Ctrl-C: nobody did it before
+        self.session.close()
+        parsed = self._environment.parsed_options
+        findings = self.session.verdicts()
+        if settings_result := Settings.of(parsed).result:
+            result.write(self.session, Path(settings_result))
+        if not findings and not parsed.headless:
+            return  # a web UI in which nothing was started
+        verdict = worst(finding.verdict for finding in findings)
+        for finding in findings:
+            if finding.verdict is Verdict.FAIL or (finding.budget and finding.verdict is not Verdict.PASS):
+                logger.warning("%s %s: %s", finding.verdict, finding.name, finding.reason)
+        logger.info("tidegauge says %s", verdict)
+        self._environment.process_exit_code = verdict.exit_status
+
+
+def _init(environment: Environment, **_: Any) -> None:
+    plugin = Plugin(environment)
+    environment.tidegauge = plugin.session  # type: ignore[attr-defined]
+
+
+def _init_parser(parser: Any) -> None:
+    options.add_arguments(parser)
+    parser.set_defaults(web_host="127.0.0.1")  # Locust's own default listens to the whole network
+
+
+def register() -> None:
+    """Once in a process, however often and under whatever name this file is loaded."""
+    if not getattr(events, "tidegauge", False):
+        events.tidegauge = True  # type: ignore[attr-defined]
+        events.init.add_listener(_init)
+        events.init_command_line_parser.add_listener(_init_parser)
+
+
+register()

@@ -1,0 +1,97 @@
+"""`tidegauge load` as its users meet it: real Locust, its exit status, and the run that it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import locusts, stalling
+from tidegauge.records import find_run, read_run
+from tidegauge.verdicts import Verdict
+
+TARGET = """
+[target]
+command = "{{python}} {server} {{port:bot}} 1000 0 {log}"
+url = "http://127.0.0.1:{{port:bot}}"
+ready = "tcp://127.0.0.1:{{port:bot}}"
+
+[load]
+locustfile = "theirs.py"
+rate = 40
+seconds = 1.5
+
+[load.slo]
+"look/p50_due_ms" = {{ max = 5000, unit = "ms", why = "a test asks for no more" }}
+"look/p99_due_ms" = {{ max = 5000, unit = "ms", why = "a test asks for no more" }}
+"""
+
+
+def tidegauge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tidegauge", "load", *arguments]
+    environment = os.environ | {"COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=55, check=False)
+
+
+def test_a_foreign_locustfile_is_loaded_and_its_run_kept(tmp_path: Path) -> None:
+    """Any URL under any locustfile becomes a run of the lane, whose verdict is the exit status."""
+    (tmp_path / "theirs.py").write_text(locusts.FOREIGN)
+    with locusts.serving(tmp_path) as server:
+        done = tidegauge(
+            tmp_path, "--host", server.url, "-f", "theirs.py", "--rate", "40", "--seconds", "1.5", "--json"
+        )
+    run = read_run(find_run(tmp_path / "results" / "runs"))
+    assert (run.lane, run.seed) == ("load", 1)
+    assert run.id == json.loads(done.stdout)["id"]
+    assert done.returncode == run.verdict.exit_status in {0, 4}
+    (log,) = (tmp_path / "results" / "runs").glob("*.logs/load.hlog")
+    assert "workflow:steady:look" in log.read_text()
+    names = {finding.name for finding in run.findings}
+    assert {"load/generator/lag_p99_ms", "load/look/p99_due_ms", "load/GET |look/p99_service_ms"} <= names
+
+
+def test_the_target_is_started_and_its_promises_judged(tmp_path: Path) -> None:
+    """Without a URL the target is started; a promise decides, and a p99 of 60 samples is no measurement."""
+    (tmp_path / "theirs.py").write_text(locusts.FOREIGN)
+    server = Path(stalling.__file__)
+    (tmp_path / "tidegauge.toml").write_text(TARGET.format(server=server, log=tmp_path / "sent.json"))
+    done = tidegauge(tmp_path, "--budget", "load/look/p50_due_ms=0.001")
+    found = {finding.name: finding for finding in read_run(find_run(tmp_path / "results" / "runs")).findings}
+    assert found["load/look/p99_due_ms"].verdict is Verdict.NOT_MEASURED
+    assert found["load/look/p50_due_ms"].verdict in {Verdict.FAIL, Verdict.NOT_MEASURED}
+    assert found["load/look/p50_due_ms"].budget
+    assert found["load/look/p50_due_ms"].budget.max == 0.001
+    assert done.returncode in {1, 4}
+    assert json.loads((tmp_path / "sent.json").read_text())  # it was stopped as it wants to be
+
+
+def test_a_locust_that_comes_to_nothing_is_not_measured(tmp_path: Path) -> None:
+    """A locustfile that breaks leaves one finding that says with what words."""
+    (tmp_path / "theirs.py").write_text("raise RuntimeError('no such broker')")
+    done = tidegauge(tmp_path, "--host", "http://127.0.0.1:9", "-f", "theirs.py", "--seconds", "1")
+    (finding,) = read_run(find_run(tmp_path / "results" / "runs")).findings
+    assert (finding.name, finding.verdict) == ("load/generator/finished", Verdict.NOT_MEASURED)
+    assert "no such broker" in finding.reason
+    assert done.returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--host", "http://127.0.0.1:9"], "No locustfile is named"),
+        (["--host", "http://127.0.0.1:9", "-f", "none.py"], "There is no locustfile"),
+        (["--host", "http://127.0.0.1:9", "--profile", "wave"], "'wave' is no load profile"),
+        (["--budget", "load/look/p50_due_ms=1"], "There is no tidegauge.toml"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    """What cannot be run is said in one line before anything starts, with exit status 2."""
+    done = tidegauge(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "results").exists()

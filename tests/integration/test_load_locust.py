@@ -1,0 +1,167 @@
+"""Real Locust with our plugin against a server that says the truth about itself. What a busy machine delays is never
+asserted: where the generator says that it was late, its figures must be withdrawn, and that is what is proved then.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support import locusts
+from tidegauge.load import result
+from tidegauge.records import Finding
+from tidegauge.verdicts import Verdict
+
+OURS = """
+from locust import FastHttpUser, task
+
+class Trader(FastHttpUser):
+    @task
+    def look(self):
+        self.client.get("/look")
+"""
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+def truth_s(sent_s: list[float], started_s: float, rate: float) -> list[float]:
+    """How long after it was due each answer was sent, by the server's own account."""
+    return [sent - started_s - number / rate for number, sent in enumerate(sorted(sent_s))]
+
+
+def assert_true(finding: Finding, outcome: locusts.Outcome, truth_ms: float, tolerance: float) -> None:
+    """A figure that counts is the truth; a generator that was late says that it does not count."""
+    lag_ms = outcome.snapshot["generator"]["lag_p99_us"] / 1e3
+    honest = all(
+        other.verdict is Verdict.PASS
+        for other in outcome.result.findings  # type: ignore[union-attr]
+        if other.name.startswith("load/generator/")
+    )
+    assert finding.value is not None
+    assert finding.value >= truth_ms * (1 - tolerance)
+    if honest:
+        assert finding.value <= truth_ms * (1 + tolerance) + 2 * lag_ms
+    else:
+        assert finding.verdict is Verdict.NOT_MEASURED
+
+
+@pytest.mark.parametrize("locustfile", [OURS, locusts.FOREIGN], ids=["ours", "foreign"])
+def test_a_stall_is_seen_from_the_due_times(tmp_path: Path, locustfile: str) -> None:
+    """A stall of 0.4 s at 100 arrivals a second is in p99 as the server's own account has it, for a locustfile that
+    knows nothing of us too.
+    """
+    with locusts.serving(tmp_path, stall_at_s=1.5, stall_s=0.4) as server:
+        outcome = locusts.run(tmp_path, locustfile, server.url, rate=100, seconds=4)
+        sent_s = server.stop()
+    assert len(sent_s) == 400
+    truth_ms = percentile(truth_s(sent_s, outcome.snapshot["started_s"], 100), 0.99) * 1e3
+    assert truth_ms > 300
+    for subject in ("look", "GET |look"):
+        assert_true(outcome.finding(f"load/{subject}/p99_due_ms"), outcome, truth_ms, 0.04)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("locustfile", [OURS, locusts.FOREIGN], ids=["ours", "foreign"])
+def test_a_second_of_stall_in_full(tmp_path: Path, locustfile: str) -> None:
+    """Of 20 s at 500 a second with one second's stall p99 is true to 3 %, p99.9 to 1 %, or does not count."""
+    with locusts.serving(tmp_path, stall_at_s=8, stall_s=1.0) as server:
+        outcome = locusts.run(tmp_path, locustfile, server.url, rate=500, seconds=20)
+        sent_s = server.stop()
+    truth = truth_s(sent_s, outcome.snapshot["started_s"], 500)
+    for share, measure, tolerance in ((0.99, "p99_due_ms", 0.03), (0.999, "p999_due_ms", 0.01)):
+        truth_ms = percentile(truth, share) * 1e3
+        finding = outcome.finding(f"load/GET |look/{measure}")
+        assert_true(finding, outcome, truth_ms, tolerance)
+
+
+def test_a_pool_that_is_too_small_says_so(tmp_path: Path) -> None:
+    """Arrivals that find no free user are counted, and nothing of the run counts as measured."""
+    with locusts.serving(tmp_path, stall_at_s=0.2, stall_s=0.6) as server:
+        outcome = locusts.run(tmp_path, OURS, server.url, rate=100, seconds=1.5, in_flight=10)
+    dropped = outcome.finding("load/generator/dropped")
+    assert dropped.verdict is Verdict.NOT_MEASURED
+    assert (dropped.value or 0) > 20
+    assert outcome.finding("load/look/error_share").verdict is Verdict.NOT_MEASURED
+    assert outcome.status == 4
+
+
+def test_a_generator_that_is_held_up_says_so(tmp_path: Path) -> None:
+    """A task that computes keeps the others waiting: the run is late, busy, and not measured."""
+    burning = OURS + "        import time\n        end = time.perf_counter() + 0.03\n"
+    burning += "        while time.perf_counter() < end:\n            pass\n"
+    with locusts.serving(tmp_path) as server:
+        outcome = locusts.run(tmp_path, burning, server.url, rate=60, seconds=3)
+    assert outcome.finding("load/generator/lag_p99_ms").verdict is Verdict.NOT_MEASURED
+    assert outcome.finding("load/look/p99_due_ms").verdict is Verdict.NOT_MEASURED
+    assert outcome.status == 4
+
+
+def test_an_error_that_nobody_allowed_is_no_pass(tmp_path: Path) -> None:
+    """A server that says 503 fails the run, unless the generator cannot be believed."""
+    with locusts.serving(tmp_path) as server:
+        outcome = locusts.run(tmp_path, OURS.replace("/look", "/wrong"), server.url, rate=20, seconds=1.5)
+    finding = outcome.finding("load/look/error_share")
+    assert finding.value == 1.0
+    assert finding.verdict in {Verdict.FAIL, Verdict.NOT_MEASURED}
+    assert outcome.status == finding.verdict.exit_status
+
+
+def test_several_workers_share_one_schedule(tmp_path: Path) -> None:
+    """Three workers make the arrivals of one, each once, and the master has every sample."""
+    with locusts.serving(tmp_path) as server:
+        outcome = locusts.run(tmp_path, OURS, server.url, "--processes", "3", rate=90, seconds=2)
+        sent_s = server.stop()
+    generator = outcome.snapshot["generator"]
+    assert generator["scheduled"] == len(sent_s) == 180, outcome.output
+    assert generator["workers"] == 3
+    assert outcome.finding("load/generator/workers_lost").verdict is Verdict.PASS
+    (clock,) = (row for row in outcome.snapshot["clocks"] if (row["subject"], row["clock"]) == ("look", "workflow"))
+    assert clock["count"] == 180
+
+
+def test_a_worker_that_was_killed_is_missed(tmp_path: Path) -> None:
+    """What a worker took with it makes the whole not measured."""
+    with locusts.serving(tmp_path) as server:
+        command = [*locusts.words(tmp_path, OURS, server.url, rate=40, seconds=6), "--processes", "2"]
+        with locusts.locust(tmp_path, command) as process:
+            deadline_s = time.monotonic() + 20
+            while len(workers := psutil.Process(process.pid).children()) < 2 and time.monotonic() < deadline_s:
+                time.sleep(0.05)
+            time.sleep(2.5)
+            os.kill(workers[0].pid, signal.SIGKILL)
+            output, _ = process.communicate(timeout=locusts.TIMEOUT_S)
+    outcome = locusts.Outcome(process.returncode, output, result.read(tmp_path / "load.json"))
+    assert outcome.finding("load/generator/workers_lost").verdict is Verdict.NOT_MEASURED
+    assert outcome.finding("load/look/error_share").verdict is Verdict.NOT_MEASURED
+
+
+def test_the_number_of_users_is_the_rate(tmp_path: Path) -> None:
+    """Without a profile as many arrivals come a second as Locust has users, also when a shape changes them."""
+    shape = """
+from locust import LoadTestShape
+
+class Steps(LoadTestShape):
+    def tick(self):
+        since = self.get_run_time()
+        return None if since > 4.2 else (50, 50) if since > 2 else (20, 20)
+"""
+    with locusts.serving(tmp_path) as server:
+        outcome = locusts.run(tmp_path, OURS + shape, server.url, profile="users")
+    rates = [row["offered_per_s"] for row in outcome.snapshot["series"]]
+    assert rates[0] < 35 < max(rates), (rates, outcome.output)  # 20, and later 50
+
+
+def test_closed_users_are_timed_as_they_are(tmp_path: Path) -> None:
+    """Closed, Locust's users run as they do without us: they have a service time, and no due time."""
+    with locusts.serving(tmp_path) as server:
+        outcome = locusts.run(tmp_path, OURS, server.url, "--run-time", "2s", "-u", "1", mode="closed")
+    assert {row["clock"] for row in outcome.snapshot["clocks"]} == {"service"}
