@@ -56,7 +56,7 @@ class Opening(NamedTuple):
 
 @dataclass(frozen=True)
 class Dialect:
-    """`opening` is told the last number that was heard, at first None; `first` is the number that a stream starts at."""
+    """`opening` is told the last number heard, at first None; `first` is the number that a stream starts at."""
 
     opening: Callable[[int | None], Opening]
     read: Callable[[bytes], Mark]
