@@ -44,6 +44,7 @@ def judge_sockets(counters: Mapping[str, int], clocks: Iterable[Mapping[str, Any
             found.append(_delivery(cohort, counts, rows.get(cohort), limits))
             found += _ends(cohort, counts, limits)
             if (again := rows.get(f"{cohort} again")) is not None:
+                # From the moment at which all of them left to the first message that one hears again.
                 found.append(limits.judge(f"load/{cohort}/again_p99_ms", again["p99_us"] / 1e3, "ms"))
     unmet = limits.unmet("load", {each.name for each in found}, "no socket of this kind was opened; start its users")
     return found + [each for each in unmet if each.name.split("/")[1] in COHORTS]
@@ -87,7 +88,7 @@ def _delivery(cohort: str, counts: Mapping[str, int], row: Mapping[str, Any] | N
 def _ends(cohort: str, counts: Mapping[str, int], limits: Budgets) -> list[Finding]:
     """What is held only where a limit is set, and what no client can go on from."""
     found = [_promised(cohort, name, counts.get(name, 0), limits) for name in ("unreadable", "broken")]
-    told = ("dropped", "refused", "closed", "cut")
+    told = ("dropped", "refused", "closed", "cut", "silent")
     return found + [limits.judge(f"load/{cohort}/{name}", counts.get(name, 0), "1") for name in told]
 
 

@@ -33,6 +33,7 @@ COUNTED: Final = (
     "closed",  # by the server, with a close frame
     "cut",  # by the server, without
     "broken",  # by us, because what came was no WebSocket
+    "silent",  # came back and heard nothing, for as long as its user waited
     "breaks",  # a connection after the first, in a stream that does not go on with its numbers
 )
 HOLES_MAX: Final = 1_000  # ranges of missing numbers that one client remembers; the oldest stays missed for good

@@ -12,14 +12,22 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
+import gevent
 from locust import User
+from locust.exception import RescheduleTask
 
 from tidegauge.load.delivery import HEALTHY
 from tidegauge.load.dialing import Refused
 from tidegauge.load.heard import Dialect, Nobody, Session, Tally
 from tidegauge.load.streams import Stream, listen
+
+PAUSE_S: Final = 1.0  # after a refusal or an end: a closed user would come again at once, and for ever
+
+
+class StreamEnded(Exception):
+    """The server, or the way to it, ended what a user listened to."""
 
 
 class SocketUser(User):
@@ -45,18 +53,17 @@ class SocketUser(User):
 
     @contextlib.contextmanager
     def listening(self, tally: Tally) -> Iterator[Stream]:
-        """An open stream, which is closed in order when the block ends and cut when the user is killed in it."""
-        stream = self.connect(tally)
+        """An open stream, closed in order when the block ends, and cut when the user is killed in it."""
+        stream = self.enter(tally)
         try:
             yield stream
             stream.close()
         finally:
             stream.abort()
-        if stream.end and stream.end.how != "left":
-            self.tell("stream", 0.0, Refused(f"{stream.end.how} {stream.end.code or ''}: {stream.end.why}"))
+        self.tell_end(stream)
 
     def connect(self, tally: Tally) -> Stream:
-        """One more connection of the tally; Locust's table shows it as a request, and a failed one raises."""
+        """One more connection of the tally, a request in Locust's table; raises `Refused`."""
         began_s = time.perf_counter()
         try:
             stream = listen(
@@ -71,6 +78,21 @@ class SocketUser(User):
             raise
         self.tell("connect", time.perf_counter() - began_s, None)
         return stream
+
+    def enter(self, tally: Tally) -> Stream:
+        """The same for a task that is over when it is refused."""
+        try:
+            return self.connect(tally)
+        except Refused as refused:
+            gevent.sleep(PAUSE_S)
+            raise RescheduleTask from refused
+
+    def tell_end(self, stream: Stream) -> None:
+        """A stream that ended against our will is a failure in Locust's table, and nobody hurries back."""
+        if stream.end is not None and stream.end.how != "left":
+            how, code, why = stream.end
+            self.tell("stream", 0.0, StreamEnded(f"{how} {code or ''}: {why or 'without a reason'}"))
+            gevent.sleep(PAUSE_S)
 
     def tell(self, name: str, took_s: float, failure: Exception | None) -> None:
         """To Locust, which counts and shows it."""

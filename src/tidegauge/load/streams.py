@@ -68,10 +68,12 @@ class Stream:
 
     def __init__(self, socket: Any, rest: bytes, tally: Tally, *, stamped: bool = True) -> None:
         self.end: End | None = None
+        self.first_us = 0  # when this connection brought its first message; 0: it has not yet
         self._socket = socket
         self._tally = tally
         self._frames = FrameReader(MESSAGE_BYTES_MAX)
         self._ended = Event()
+        self._spoke = Event()
         self._unsent = b""
         self._leaving = False
         self._stamped = stamped and STAMPED
@@ -94,6 +96,11 @@ class Stream:
         """Hears for so long; how it ended, if it did."""
         self._ended.wait(seconds)
         return self.end
+
+    def wait_for_first(self, seconds: float) -> bool:
+        """Whether it has spoken; a stream that ends before it does will not."""
+        self._spoke.wait(seconds)
+        return bool(self.first_us)
 
     def stop_reading(self) -> None:
         """What the server sends from now on stays in the kernel's buffers, and then in the server's."""
@@ -141,6 +148,9 @@ class Stream:
         for opcode, payload in self._frames.feed(data):
             if opcode in {TEXT, BINARY}:
                 self._tally.hear(payload, received_us)
+                if not self.first_us:
+                    self.first_us = received_us
+                    self._spoke.set()
             elif not self._control(opcode, payload):
                 return
         if (bad := self._frames.bad) is not None:
@@ -190,6 +200,7 @@ class Stream:
         if self.end.how != "left":
             self._tally.count(self.end.how)
         self._tally.flush()
+        self._spoke.set()
         self._ended.set()
 
 

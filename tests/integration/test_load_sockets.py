@@ -1,0 +1,116 @@
+"""Watchers under real Locust on the real bot: what it says is heard whole, by the quick, the slow and the returning."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.house import ROOT, House, wait_for
+from tidegauge.budgets import Budgets
+from tidegauge.load.delivery import judge_sockets
+from tidegauge.verdicts import Verdict
+
+WITHIN_S = 45.0
+
+# The three users, made short, and a session that is written down when Locust leaves.
+LOCUSTFILE = """
+    import json, os
+    from collections import Counter
+    from locust import events
+    from users import watchers
+
+    class Watcher(watchers.Watcher):
+        fixed_count = 6
+        watch_s = 60.0
+
+    class SlowWatcher(watchers.SlowWatcher):
+        fixed_count = 2
+        deaf_s, read_s = 1.0, 0.5
+
+    class Reconnector(watchers.Reconnector):
+        fixed_count = 6
+        every_s = 1.0
+
+    class Session:
+        def __init__(self):
+            self.counters, self.recorded = Counter(), {}
+        def record(self, subject, clock, us):
+            self.recorded.setdefault((subject, clock), []).append(us)
+        def count(self, name, n=1):
+            self.counters[name] += n
+
+    @events.init.add_listener
+    def begin(environment, **_):
+        environment.tidegauge = Session()
+
+    @events.quitting.add_listener
+    def end(environment, **_):
+        session = environment.tidegauge
+        rows = [
+            dict(subject=subject, clock=clock, phase="", count=len(us), p99_us=sorted(us)[len(us) * 99 // 100])
+            for (subject, clock), us in session.recorded.items()
+        ]
+        with open(os.environ["ACCOUNT"], "w") as file:
+            json.dump({"counters": session.counters, "clocks": rows}, file)
+"""
+
+
+def locust(house: House, folder: Path, seconds: int) -> subprocess.Popen[bytes]:
+    """Locust on the bot, which ends by itself."""
+    (folder / "locustfile.py").write_text(textwrap.dedent(LOCUSTFILE))
+    command = [
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        str(folder / "locustfile.py"),
+        "--headless",
+        "-u",
+        "14",
+        "-r",
+        "14",
+    ]
+    return subprocess.Popen(
+        [*command, "-t", f"{seconds}s", "--host", house.target.url, "--exit-code-on-error", "7"],
+        env=os.environ
+        | {
+            "TRADEBOT_TOKEN": house.target.token,
+            "ACCOUNT": str(folder / "account.json"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "load")]),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+@pytest.mark.timeout(120)
+def test_the_bots_stream_is_heard_whole_by_every_cohort(house: House, tmp_path: Path) -> None:
+    """While it trades nobody misses, doubles or misreads a message; the storm comes back; no socket is left behind."""
+    with locust(house, tmp_path, seconds=8) as load:
+        try:
+            wait_for(lambda: house.get("/health")["sockets"] >= 10, "the watchers to listen")
+            for _ in range(3):
+                house.enter()
+            said, _ = load.communicate(timeout=WITHIN_S)
+        finally:
+            load.kill()
+    assert load.returncode == 0, said.decode()[-3_000:]
+
+    account: dict[str, Any] = json.loads((tmp_path / "account.json").read_text())
+    counters = account["counters"]
+    for cohort in ("ws", "ws slow", "ws storm"):
+        assert counters[f"{cohort}.messages"] > 10, counters
+        assert counters[f"{cohort}.timed"] > 0, counters
+    assert counters["ws storm.breaks"] >= 6, counters
+    found = judge_sockets(counters, account["clocks"], Budgets({}))
+    assert {each.name: each.reason for each in found if each.verdict is not Verdict.PASS} == {}
+    names = {each.name for each in found}
+    assert {"load/ws/delivery_p99_ms", "load/ws slow/delivery_p99_ms", "load/ws storm/again_p99_ms"} <= names
+    wait_for(lambda: house.get("/health")["sockets"] == 0, "the bot to have no listener left")
