@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ import pytest
 from support.house import ROOT, House, open_house, wait_for
 from tidegauge.budgets import Budgets
 from tidegauge.load.delivery import judge_sockets
+from tidegauge.load.heard import Tally
+from tidegauge.load.streams import listen
 from tidegauge.verdicts import Verdict
+from users.stream import BOT
 
 WITHIN_S = 60
 
@@ -130,3 +134,59 @@ def watched(house: House, tmp_path: Path) -> None:
     names = {each.name for each in found}
     assert {"load/ws/delivery_p99_ms", "load/ws slow/delivery_p99_ms", "load/ws storm/again_p99_ms"} <= names
     wait_for(lambda: house.get("/health")["sockets"] == 0, "the bot to have no listener left")
+
+
+class Account:
+    """A session that a test reads."""
+
+    def __init__(self) -> None:
+        self.counters: Counter[str] = Counter()
+
+    def record(self, subject: str, clock: str, us: int) -> None: ...
+
+    def count(self, name: str, n: int = 1) -> None:
+        self.counters[name] += n
+
+
+@pytest.mark.timeout(120)
+def test_a_slow_client_loses_what_the_bot_says_it_lost_and_harms_nobody() -> None:
+    """The bot drops the oldest messages of one that does not read, tells it how many, and the others miss nothing."""
+    messages, quick = 3_000, 3
+    account = Account()
+    command = [sys.executable, "-m", "support.fan_out", str(quick + 1), "1", str(messages)]
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": path}
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            url, token = f"ws://127.0.0.1:{int(server.stdout.readline())}", {"Authorization": "Bearer let me in"}
+            slow = Tally(account, "ws slow", BOT)
+            lagging = listen(url, slow, headers=token, receive_buffer_bytes=4_096, stamped=False)
+            lagging.stop_reading()
+            tallies = [Tally(account, "ws", BOT) for _ in range(quick)]
+            streams = [listen(url, tally, headers=token) for tally in tallies]
+            heard_by_all = messages + 1 + 1  # the heartbeat that greets, and the answer to the wish for quotes
+            while min(tally.messages for tally in tallies) < heard_by_all:
+                assert all(stream.wait(0.05) is None for stream in streams)
+            lagging.read_on()
+            while slow.last is None or slow.last < heard_by_all:
+                assert lagging.wait(0.05) is None
+            for stream in (lagging, *streams):
+                stream.close()
+            dropped = int(server.communicate(timeout=20)[0])
+        finally:
+            server.kill()
+    assert account.counters == {
+        "ws.connected": quick,
+        "ws.messages": quick * heard_by_all,
+        "ws.numbered": quick * heard_by_all,
+        "ws.timed": quick * heard_by_all,
+        "ws slow.connected": 1,
+        "ws slow.messages": slow.messages,
+        "ws slow.numbered": heard_by_all - dropped,
+        "ws slow.timed": heard_by_all - dropped,
+        "ws slow.dropped": dropped,
+    }
+    assert dropped > 0

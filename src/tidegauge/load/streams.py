@@ -162,7 +162,8 @@ class Stream:
         if opcode == PING:
             self._send(PONG, payload)
         elif opcode == CLOSE:
-            self._send(CLOSE, payload[:2])
+            if not self._leaving:
+                self._send(CLOSE, payload[:2])
             code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else None
             self._finish(End("closed", code, payload[2:].decode(errors="replace")))
         return self.end is None
