@@ -154,6 +154,7 @@ def usual(url: str, sockets: int, session: Any) -> list[Any]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     import gevent
+    import psutil
     from gevent import subprocess
 
     session = account()
@@ -165,9 +166,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         assert server.stdout is not None
         try:
             url = f"http://127.0.0.1:{int(server.stdout.readline())}"
-            began_cpu_s = time.process_time()
+            began_cpu_s, began_rss = time.process_time(), psutil.Process().memory_info().rss
             streams = (ours if options.client == "ours" else usual)(url, options.sockets, session)
             connecting_cpu_s = time.process_time() - began_cpu_s
+            rss = psutil.Process().memory_info().rss - began_rss
             gc.freeze()
             server.stdin.write(b"go\n")
             server.stdin.flush()
@@ -190,6 +192,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "cpu_share": cpu_s / wall_s,
         "messages_per_s_a_core": messages / cpu_s,
         "connect_cpu_us_a_socket": connecting_cpu_s / len(streams) * 1e6,
+        "rss_kib_a_socket": rss / len(streams) / 1024,
         "delivery_p50_ms": session.ms("service", 50),
         "delivery_p99_ms": session.ms("service", 99),
         "our_lag_p99_ms": session.ms("lag", 99),

@@ -6,7 +6,7 @@ A `Dialect` is all that is special about a server: how to ask for its stream, an
 message. A `Tally` outlives a connection, because a server may go on with its numbers where a client was cut off; where
 it begins anew, each new connection is a *break*, and what was said between the two is known to be unknown.
 
-Counters are `<cohort>.<name>`, names in `COUNTED`; they only grow, so the workers' deltas add up. A number that was
+Counters are `<cohort>.<name>`, names in `Counted`; they only grow, so the workers' deltas add up. A number that was
 jumped over counts as `missed` at once, and as `reordered` if its message comes after all: what is lost is the
 difference.
 """
@@ -16,9 +16,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
-COUNTED: Final = (
+Counted = Literal[
     "messages",  # that could be read
     "numbered",  # of those
     "timed",  # of those, with the server's time
@@ -35,7 +35,7 @@ COUNTED: Final = (
     "broken",  # by us, because what came was no WebSocket
     "silent",  # came back and heard nothing, for as long as its user waited
     "breaks",  # a connection after the first, in a stream that does not go on with its numbers
-)
+]
 HOLES_MAX: Final = 1_000  # ranges of missing numbers that one client remembers; the oldest stays missed for good
 FLUSH_EVERY_US: Final = 1_000_000
 
@@ -94,7 +94,7 @@ class Tally:
         self._read = dialect.read
         self._next = dialect.first
         self._holes: list[tuple[int, int]] = []  # ranges of numbers, both ends included, that were jumped over
-        self._told = {"messages": 0, "numbered": 0, "timed": 0}
+        self._told: dict[Counted, int] = {"messages": 0, "numbered": 0, "timed": 0}
         self._numbered = 0
         self._timed = 0
         self._told_at_us = 0
@@ -144,12 +144,12 @@ class Tally:
         """How late we ourselves were to read what had arrived."""
         self._record(self.cohort, "lag", us)
 
-    def count(self, name: str, n: int = 1) -> None:
+    def count(self, name: Counted, n: int = 1) -> None:
         self._session.count(f"{self.cohort}.{name}", n)
 
     def flush(self) -> None:
         """What is counted by the message is told by the second: a call for each would cost as much as the message."""
-        now = {"messages": self.messages, "numbered": self._numbered, "timed": self._timed}
+        now: dict[Counted, int] = {"messages": self.messages, "numbered": self._numbered, "timed": self._timed}
         for name, total in now.items():
             if total > self._told[name]:
                 self.count(name, total - self._told[name])

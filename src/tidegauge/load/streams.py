@@ -20,7 +20,7 @@ import struct
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urljoin
 
 import gevent
@@ -58,7 +58,7 @@ _buffer = memoryview(bytearray(256 * 1024))  # of all streams: one is read at a 
 class End(NamedTuple):
     """How a stream ended: `left` by us, `closed` by the server with a code, `cut` off, or `broken` by a wrong frame."""
 
-    how: str
+    how: Literal["left", "closed", "cut", "broken"]
     code: int | None
     why: str
 
