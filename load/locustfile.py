@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
+import gevent
 import httpx
 from locust import events
 from locust.runners import WorkerRunner
@@ -19,6 +21,7 @@ from locust.runners import WorkerRunner
 import invariants
 from aftermath import Before
 from shapes.closed import SHAPES
+from tidegauge.errors import TidegaugeError
 from tidegauge.verdicts import SEVERITY, Verdict, worst
 from users.acknowledger import Acknowledger
 from users.answers import Wrong
@@ -32,6 +35,7 @@ log = logging.getLogger("tidegauge.load")
 
 LOOPBACK = "127.0.0.1"
 API_TIMEOUT_S = 20.0
+WRONG_USE = TidegaugeError.exit_code
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
@@ -45,8 +49,13 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def bind(environment: Any, **_: Any) -> None:
     """The shape that was asked for, and the invariants around the load; a worker only sends requests."""
+    if not os.environ.get("TRADEBOT_TOKEN"):
+        log.error("TRADEBOT_TOKEN is not set: give these users the token that the bot was started with.")
+        sys.exit(WRONG_USE)
     if isinstance(environment.runner, WorkerRunner):
         return
+    # The loop's clock still stands where Locust began to import: without this --run-time loses the seconds since then.
+    gevent.get_hub().loop.update_now()
     options = environment.parsed_options
     if options is not None and options.shape:
         shape = SHAPES[options.shape](peak=options.num_users, seconds=options.run_time)
