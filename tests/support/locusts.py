@@ -44,7 +44,8 @@ def swarm(folder: Path, host: str, *arguments: str, token: str = "any", **enviro
         timeout=TIMEOUT_S,
         check=False,
     )
-    requests, failures = {}, {}
+    requests: dict[str, int] = {}
+    failures: dict[str, set[str]] = {}
     for row in _rows(folder / "swarm_stats.csv"):
         if row["Type"]:
             requests[f"{row['Type']} {row['Name']}"] = int(row["Request Count"])
