@@ -82,9 +82,8 @@ def opened(strategy: Strategy, workflow: Workflow) -> None:
     """An entry that is done holds what it was asked for, leg by leg, paid for and counted once."""
     asked = workflow.request
     need(strategy.id == workflow.strategy_id, "another strategy was answered")
-    need(isinstance(asked, EntryAsked), "only an entry opens a strategy")
     if not isinstance(asked, EntryAsked):
-        return
+        raise Wrong("only an entry opens a strategy")
     plan = strategy.plan
     need((plan.symbol, plan.kind) == (asked.symbol, asked.kind), "the strategy is another than was asked for")
     need(strategy.quantity == asked.quantity, "the strategy has another quantity than was asked for")
@@ -107,8 +106,8 @@ def closed(strategy: Strategy, exit_id: str | None) -> None:
     need(strategy.remaining == 0, "a closed strategy has units left")
     need(strategy.closed_at is not None, "a closed strategy was closed at no time")
     for leg in strategy.legs:
-        left = leg.held == 0 or (leg.state in {"expiring", "expired"} and leg.leg.side == "BUY")
-        need(left, "a closed strategy holds a leg")
+        harmless = leg.held == 0 or (leg.state in {"expiring", "expired"} and leg.leg.side == "BUY")
+        need(harmless, "a closed strategy holds a leg")
     if exit_id is not None:
         need(strategy.applied.count(exit_id) == 1, "the exit's fills are not counted exactly once")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -51,16 +52,17 @@ def test_a_field_more_breaks_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("location", "header", "sentence"),
+    ("name", "location", "header", "sentence"),
     [
-        ("/api/workflows/w2", "/api/workflows/w2", "located where it is not"),
-        ("/api/workflows/w1", "", "at two places"),
+        ("", "/api/workflows/", "/api/workflows/", "has no id"),
+        ("w1", "/api/workflows/w2", "/api/workflows/w2", "located where it is not"),
+        ("w1", "/api/workflows/w1", "", "at two places"),
     ],
 )
-def test_an_accepted_workflow_says_where_it_is(location: str, header: str, sentence: str) -> None:
+def test_an_accepted_workflow_says_where_it_is(name: str, location: str, header: str, sentence: str) -> None:
     """Body and header name the one place where it can be followed."""
     with pytest.raises(Wrong, match=sentence):
-        meaning.accepted(Accepted(id="w1", state="accepted", location=location), header)
+        meaning.accepted(Accepted(id=name, state="accepted", location=location), header)
 
 
 def test_a_replay_that_makes_a_second_workflow_is_wrong() -> None:
@@ -133,6 +135,13 @@ def test_an_entry_that_is_done_holds_what_was_asked_for(changes: dict[str, Any],
         meaning.opened(condor(**changes), workflow())
 
 
+def test_an_exit_opens_nothing() -> None:
+    """Only an entry is held against what was opened."""
+    leaving = {"type": "exit", "strategy_id": "s-w1", "quantity": None, "reason": "x"}
+    with pytest.raises(Wrong, match="only an entry"):
+        meaning.opened(condor(), workflow(request=leaving))
+
+
 def test_a_strategy_that_the_bot_closed_by_itself_is_no_mistake() -> None:
     """Between two requests its decisions go on, and they give a reason."""
     meaning.opened(condor(state="closed", reason="take_profit", remaining=0), workflow())
@@ -164,10 +173,8 @@ CLOSED = {
         ({"remaining": 1}, "units left"),
         ({"closed_at": None}, "at no time"),
         ({"applied": ["w1"]}, "not counted exactly once"),
-        (
-            {"legs": [{"leg": {"contract": contract("550", "P"), "side": "SELL"}, "state": "expiring", "held": 1}]},
-            "leg",
-        ),
+        ({"legs": [expiring("550", "SELL")]}, "holds a leg"),
+        ({"legs": [expiring("540", "BUY") | {"state": "filled"}]}, "holds a leg"),
     ],
 )
 def test_an_exit_that_is_done_leaves_nothing_that_could_lose(changes: dict[str, Any], sentence: str) -> None:
@@ -235,6 +242,8 @@ def test_a_dry_run_plans_what_was_asked_for_or_says_why_not(changes: dict[str, A
         ({"symbol": "QQQ"}, "something else"),
         ({"legs": condor().plan.legs[:3]}, "number of legs"),
         ({"legs": condor().plan.legs[:1] * 4}, "twice"),
+        ({"expiry": date(2027, 2, 1)}, "several expiries"),
+        ({"legs": tuple(msgspec.structs.replace(leg, side="BUY") for leg in condor().plan.legs)}, "uncovered leg"),
         ({"max_loss": 0}, "cannot lose"),
     ],
 )
@@ -296,6 +305,27 @@ def test_limits_are_those_of_the_symbol_and_leave_no_less_than_nothing() -> None
     for remaining, sentence in wrong:
         with pytest.raises(Wrong, match=sentence):
             meaning.limits(answers.Limits(remaining=remaining), "SPY")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [({"ready": False}, "not ready"), ({"tasks": 0}, "runs nothing"), ({"uptime_s": -1.0}, "runs nothing")],
+)
+def test_a_bot_that_answers_is_up(changes: dict[str, Any], sentence: str) -> None:
+    """It is ready, and something of it runs."""
+    facts = {
+        "profile": "options",
+        "ready": True,
+        "started_at": "2026-11-20T15:00:00Z",
+        "uptime_s": 1.0,
+        "venue": "ibkr",
+        "connected": True,
+        "tasks": 5,
+        "sockets": 0,
+    }
+    meaning.health(msgspec.convert(facts, answers.Health))
+    with pytest.raises(Wrong, match=sentence):
+        meaning.health(msgspec.convert(facts | changes, answers.Health))
 
 
 def alert(**changes: Any) -> Alert:
