@@ -100,8 +100,9 @@ class Watch:
             say("%s %s: %s", finding.verdict.replace("_", " "), finding.name, finding.reason)
         session = getattr(self._environment, "tidegauge", None)
         if session is not None:
-            session.add(*findings)
-            return
+            for finding in findings:
+                session.add(finding)
+            return  # its own gate judges all that it holds
         verdict = worst(finding.verdict for finding in findings)
         failed = runner.errors or runner.exceptions  # Locust says so by itself, and nothing is worse
         if verdict is Verdict.FAIL or (verdict is not Verdict.PASS and not failed):
