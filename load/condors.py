@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 
+from invariants import disagreement
 from simvenues.control import ControlClient
 from tradebot.domain.instruments import OptionContract, Right
 from tradebot.domain.orders import OrderIntent, OrderType, Side, TimeInForce
@@ -31,6 +32,7 @@ from tradebot.kernel.clock import Clock
 from tradebot.store.door import ThreadDoor
 from tradebot.store.journal import Journal, JournalSettings
 from tradebot.store.records import IntentRecorded
+from users.answers import FINAL, LIST_MAX, Order, read
 
 SYMBOLS = ("SPY", "QQQ", "IWM", "AAPL", "MSFT")
 WARM_UP = 5
@@ -40,7 +42,6 @@ INTENTS = 20_000
 INTENTS_AT_ONCE = 500
 POLL_S = 0.002
 WORKFLOW_TIMEOUT_S = 15.0
-FINAL = {"done", "refused", "failed"}
 
 
 class Bot:
@@ -173,18 +174,17 @@ def _fsync_ms(path: Path) -> float:
 
 async def agreement(client: httpx.AsyncClient, control_port: int) -> None:
     """Every order of the bot is at the venue, once, and nothing is left open."""
-    mine = (await client.get("/api/orders", params={"limit": 1000})).raise_for_status().json()
+    mine = read(list[Order], (await client.get("/api/orders", params={"limit": LIST_MAX})).raise_for_status().content)
     positions = (await client.get("/api/positions")).raise_for_status().json()
     with ControlClient("127.0.0.1", control_port) as control:
         truth = control.truth()
-    at_venue = [order["order_ref"] for order in truth["orders"]]
-    doubled = len(at_venue) - len(set(at_venue))
-    ours = {order["intent"]["client_id"] for order in mine}
-    lost = len(ours - set(at_venue)) + len(set(at_venue) - ours)
+    found = disagreement(mine, truth)
+    lost, doubled = len(found.lost | found.unsent | found.foreign), len(found.doubled)
     held = [position for account in truth["accounts"].values() for position in account["positions"]]
     left = len(positions) + sum(1 for each in held if Decimal(each["quantity"]))
-    verdict = "pass" if (lost, doubled, left) == (0, 0, 0) else "fail"
-    reason = f"{len(at_venue)} orders: {lost} known to one side only, {doubled} doubled, {left} positions left"
+    # This work sends no more orders than one answer holds: what does not fit into it is nobody's.
+    verdict = "pass" if (lost, doubled, left, found.forgotten) == (0, 0, 0, False) else "fail"
+    reason = f"{len(truth['orders'])} orders: {lost} known to one side only, {doubled} doubled, {left} positions left"
     print(json.dumps({"name": "check/orders/agree", "verdict": verdict, "reason": reason}), flush=True)
 
 
