@@ -12,11 +12,11 @@ import json
 import shutil
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 import websocket
 
@@ -64,18 +64,16 @@ class Page:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
-    def wait(self, expression: str) -> Any:
-        """Until it is true; what it then is."""
+    def wait(self, expression: str) -> None:
+        """Until it is true, as JavaScript sees it."""
         ends_s = time.monotonic() + WAIT_S
-        told = None
         while time.monotonic() < ends_s:
             # While a page is being left there may be nothing to ask.
             with contextlib.suppress(AssertionError):
-                told = self.ask(expression)
-                if told:
-                    return told
+                if self.ask(f"Boolean({expression})"):
+                    return
             time.sleep(0.1)
-        pytest.fail(f"never true in {WAIT_S:g} s: {expression}; last {told!r}; the page complained of {self.faults}")
+        pytest.fail(f"never true in {WAIT_S:g} s: {expression}; the page complained of {self.faults}")
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         told = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
@@ -106,10 +104,10 @@ def _address(folder: Path, browser: subprocess.Popen[bytes]) -> str:
     written = folder / "DevToolsActivePort"
     ends_s = time.monotonic() + WAIT_S
     while time.monotonic() < ends_s and browser.poll() is None:
-        with contextlib.suppress(OSError, IndexError, StopIteration):
+        with contextlib.suppress(OSError, IndexError, StopIteration, httpx.HTTPError):
             port = written.read_text().split()[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=5) as answer:
-                pages = [page for page in json.load(answer) if page["type"] == "page"]
+            told = httpx.get(f"http://127.0.0.1:{port}/json/list", timeout=5).json()
+            pages = [page for page in told if page["type"] == "page"]
             return str(next(iter(pages))["webSocketDebuggerUrl"])
         time.sleep(0.1)
     pytest.fail(f"Chromium did not start; read {folder.parent / 'chromium.log'}")

@@ -66,7 +66,7 @@ def clock(subject: str, name: str, us: int) -> dict[str, Any]:
 
 
 def finding(name: str, verdict: str, value: float | None = None, unit: str = "", **more: Any) -> dict[str, Any]:
-    bounds = {"low": None, "high": None, "budget": None, "evidence": {}}
+    bounds: dict[str, Any] = {"low": None, "high": None, "budget": None, "evidence": {}}
     reason = "the answer to an entry came later than promised; look at the gates first"
     return {"name": name, "verdict": verdict, "value": value, "unit": unit, "reason": reason, **bounds, **more}
 
