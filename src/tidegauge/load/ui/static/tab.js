@@ -7,10 +7,8 @@
   frame.id = "tidegauge-charts";
   frame.style.cssText = "border:0;width:100%;height:80vh;display:block";
   frame.addEventListener("load", () => {
-    const page = frame.contentDocument.documentElement;
     new ResizeObserver(() => { frame.style.height = `${frame.contentDocument.body.offsetHeight + 1}px`; })
       .observe(frame.contentDocument.body);
-    page.classList.add("framed");
   });
 
   function place() {
