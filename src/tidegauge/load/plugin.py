@@ -19,7 +19,7 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from tidegauge.load import arrivals, options, result
+from tidegauge.load import arrivals, options, result, ui
 from tidegauge.load.clocks import Clocks, subject_of
 from tidegauge.load.node import Node
 from tidegauge.load.options import Settings
@@ -206,11 +206,12 @@ class Plugin:
 def _init(environment: Environment, **_: Any) -> None:
     plugin = Plugin(environment)
     environment.tidegauge = plugin.session  # type: ignore[attr-defined]
+    ui.install(environment)
 
 
 def _init_parser(parser: Any) -> None:
     options.add_arguments(parser)
-    parser.set_defaults(web_host="127.0.0.1")  # Locust's own default listens to the whole network
+    ui.prefer_loopback(parser)
 
 
 def register() -> None:
