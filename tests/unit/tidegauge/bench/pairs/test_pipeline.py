@@ -49,7 +49,9 @@ class Threads:
 
 class Kills:
     def setup(self):
-        os.kill(os.getppid(), signal.SIGKILL)
+        with open(f"/proc/{os.getppid()}/cmdline") as file:
+            if "guard.py" not in file.read():  # the other side was first, perhaps: then our parent is the guard
+                os.kill(os.getppid(), signal.SIGKILL)
         signal.pause()
     def time_it(self):
         pass
