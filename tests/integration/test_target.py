@@ -341,10 +341,12 @@ def test_a_target_gets_default_signals_and_no_input(tmp_path: Path) -> None:
     script = "grep SigIgn /proc/self/status; cat; ls /proc/self/fd; echo ready; sleep 60"
     with Target.start(TargetConfig(command=f"sh -c '{script}'", ready="stdout:ready"), seed=1, log_dir=tmp_path):
         pass
-    # What whoever runs these tests ignores is inherited, and not ours to restore; what Python ignores is.
+    # What whoever runs these tests ignores is inherited, and not ours to restore; what Python ignores is, and what the
+    # guard listens to.
     own = re.search(r"SigIgn:\s*([0-9a-f]+)", Path("/proc/self/status").read_text())
     assert own is not None
-    inherited = int(own[1], 16) & ~sum(1 << (number - 1) for number in (signal.SIGPIPE, signal.SIGXFSZ))
+    of_python, of_the_guard = {signal.SIGPIPE, signal.SIGXFSZ}, {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+    inherited = int(own[1], 16) & ~sum(1 << (number - 1) for number in of_python | of_the_guard)
     # `ls` has a fourth descriptor: the folder that it lists.
     said = (tmp_path / "target.log").read_text().split()
     assert said == ["SigIgn:", f"{inherited:016x}", "0", "1", "2", "3", "ready"]

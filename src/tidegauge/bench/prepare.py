@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psutil
+
 from tidegauge.bench.suites.build import build, only_one
 from tidegauge.bench.suites.model import Side, Suite, SuiteConfig
 from tidegauge.bench.suites.suite import discover
@@ -47,6 +49,14 @@ def _told(step: str, doing: str, add: Callable[[Finding], None]) -> Iterator[Non
     try:
         yield
     except KeyboardInterrupt:
+        _end_children()
         reason = f"nothing was measured, because the run was interrupted while {doing}: {AGAIN}"
         add(Finding(name=f"bench/{step}/finished", verdict=Verdict.NOT_MEASURED, reason=reason))
         raise
+
+
+def _end_children() -> None:
+    """Of asv's builders, one whose start was interrupted is known to nobody but the system."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
