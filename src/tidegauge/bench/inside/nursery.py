@@ -12,6 +12,8 @@ What the imports made is frozen out of garbage collection: a collection in one b
 others import. The holes that they left in the heap are filled: see `heap`. Only a process of one thread can be forked
 as it is: answers say how many `threads` there are.
 
+Each command begins with a number, which its answer repeats as `to`.
+
     import NAMES   {"threads": …}, once it has imported the modules of a list, in JSON
     fork TASK      {"pid": …, "threads": …}; a TASK is JSON: the benchmark's `id`, its `slowdown`, the `folder` it runs
                    in, its `pipes` (.commands, .answers, .turns) and how many seconds of CPU time it may take, `cpu_s`
@@ -58,8 +60,11 @@ class Nursery:
         self._import_all(job["modules"])
 
     def obey(self, command: str) -> "dict[str, Any]":
-        """Carries out one command."""
-        verb, _, rest = command.partition(" ")
+        """Carries out one command; its number comes first, and stands in the answer."""
+        number, verb, rest = command.split(" ", 2)
+        return {"to": int(number), **self._answer(verb, rest)}
+
+    def _answer(self, verb: str, rest: str) -> "dict[str, Any]":
         if verb == "fork":
             return {"pid": self._fork(json.loads(rest)), **self.threads()}
         if verb == "import":

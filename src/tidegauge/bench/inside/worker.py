@@ -84,7 +84,7 @@ def nurse(job: "dict[str, Any]", commands: "BinaryIO", replies: "BinaryIO") -> i
     job["kept"] = litter(job["litter"])
     nursery = load("nursery").Nursery(job, serve, load("heap").fill, (commands.fileno(), replies.fileno()))
     job["kept"] += litter(job["litter"])  # moves what comes after the imports too: it begins in fresh memory
-    reply(replies, nursery.threads())
+    reply(replies, {"to": 0, **nursery.threads()})
     for command in commands:
         reply(replies, nursery.obey(command.decode()))
     return 0

@@ -2,14 +2,14 @@
 
     Nursery ──fork──▶ Fork: a conversation of its own ──close──▶ Nursery.end
 
-A nursery answers in the order in which it is told, and is told more before it has answered: the next pair is set up
-while one is measured. So each answer is awaited by its `Promise`, whoever asks first.
+A nursery is told more before it has answered: the next pair is set up while one is measured. So each question has a
+number, which its answer repeats, and each answer is awaited by its `Promise`, whoever asks first. Whoever interrupts us
+may do so between a question and its answer: the numbers keep the answers that follow from being taken for it.
 """
 
 import contextlib
 import itertools
 import os
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,9 @@ class Nursery:
         self.folder = folder
         self._lost: WorkerError | None = None
         self.threads = 1  # as far as we have heard
-        self._numbers = itertools.count()
+        self._pipes, self._questions = itertools.count(), itertools.count(1)
         self._ready = Promise()
-        self._owed: deque[Promise] = deque([self._ready])
+        self._owed: dict[int, Promise] = {0: self._ready}
         self._worker = Worker(
             name,
             side.python,
@@ -98,17 +98,17 @@ class Nursery:
         return Fork(name, self, benchmark, folder, slowdown=slowdown, cpu_s=cpu_s)
 
     def new_pipes(self) -> Path:
-        return self.folder / str(next(self._numbers))
+        return self.folder / str(next(self._pipes))
 
     def settle(self) -> None:
         """Hears all that it owes."""
-        if self._owed:
-            self.hear(self._owed[-1])
+        for promise in list(self._owed.values()):
+            self.hear(promise)
 
     def tell(self, command: str, *arguments: str) -> Promise:
-        promise = Promise()
-        self._worker.tell(command, *arguments)
-        self._owed.append(promise)
+        promise, number = Promise(), next(self._questions)
+        self._owed[number] = promise
+        self._worker.tell(str(number), command, *arguments)
         return promise
 
     def hear(self, promise: Promise) -> dict[str, Any]:
@@ -116,13 +116,15 @@ class Nursery:
         while promise.answer is None:
             if self._lost is not None:
                 raise self._lost
-            owed = self._owed.popleft()
             try:
-                owed.answer = self._worker.hear("answer")
+                answer = self._worker.hear("answer")
             except WorkerError as error:
                 self._lost = error
                 raise
-            self.threads = int(owed.answer.get("threads", self.threads))
+            self.threads = int(answer.get("threads", self.threads))
+            owed = self._owed.pop(int(answer["to"]), None)
+            if owed is not None:
+                owed.answer = answer
         return promise.answer
 
     def last_words(self) -> str:
