@@ -22,6 +22,7 @@ import invariants
 from aftermath import Before
 from shapes.closed import SHAPES
 from tidegauge.errors import TidegaugeError
+from tidegauge.load.ui import prefer_loopback
 from tidegauge.verdicts import SEVERITY, Verdict, worst
 from users.acknowledger import Acknowledger
 from users.answers import Wrong
@@ -33,7 +34,6 @@ __all__ = ["Acknowledger", "Dashboard", "Lifecycle", "Trader"]
 
 log = logging.getLogger("tidegauge.load")
 
-LOOPBACK = "127.0.0.1"
 API_TIMEOUT_S = 20.0
 WRONG_USE = TidegaugeError.exit_code
 
@@ -43,7 +43,7 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
     """A shape by name; and the web interface, which can start a load on anything, is for this machine alone."""
     group = parser.add_argument_group("Workload of the reference bot")
     group.add_argument("--shape", choices=list(SHAPES), help="load that changes over time; peak by -u, length by -t")
-    parser.set_defaults(web_host=LOOPBACK)
+    prefer_loopback(parser)
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]

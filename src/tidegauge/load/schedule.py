@@ -50,10 +50,6 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
         """The rate so long after its beginning."""
         return self.from_per_s + (self.to_per_s - self.from_per_s) * seconds / self.seconds
 
-    def arrivals_by(self, seconds: float) -> float:
-        """How many have become due so long after its beginning."""
-        return seconds * (self.from_per_s + self.rate_at(seconds)) / 2
-
     def time_of(self, arrivals: float) -> float:
         """The seconds after which so many have become due; written so that a flat piece divides by no zero."""
         slope = (self.to_per_s - self.from_per_s) / self.seconds
