@@ -158,6 +158,8 @@ def obey(subject: "Any", command: "list[str]", job: "dict[str, Any]") -> "dict[s
         if len(command) > 3:
             if "relay" not in job:
                 job["relay"] = load("relay").Relay(f"{job['pipes']}.turns", command[5].rstrip("\n"))
+                job["drift"] = load("drift").Drift(load("heap"))
+            take_slice = functools.partial(job["drift"].moved, take_slice)
             job["relay"].run(int(command[3]), is_first=command[4] == "1", take_slice=take_slice)
         else:
             take_slice()
