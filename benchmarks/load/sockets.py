@@ -120,8 +120,8 @@ def account() -> Any:
 def ours(url: str, sockets: int, session: Any) -> list[Any]:
     from gevent.pool import Pool
 
-    from tidegauge.load.heard import Tally
-    from tidegauge.load.streams import listen
+    from tidegauge.load.sockets.heard import Tally
+    from tidegauge.load.sockets.streams import listen
     from users.stream import BOT
 
     def open_one(_: int) -> Any:
@@ -136,7 +136,7 @@ def usual(url: str, sockets: int, session: Any) -> list[Any]:
     import websocket
     from gevent.pool import Pool
 
-    from tidegauge.load.heard import Tally
+    from tidegauge.load.sockets.heard import Tally
     from users.stream import BOT
 
     def hear(connection: Any, tally: Tally) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from tidegauge.load.heard import Dialect, Mark, Opening
+from tidegauge.load.sockets.heard import Dialect, Mark, Opening
 
 PATH: Final = "/ws"
 WANTS_QUOTES: Final = '{"subscribe":["quotes"]}'

@@ -17,11 +17,11 @@ import gevent
 from locust import task
 from locust.exception import RescheduleTask, StopTest
 
-from tidegauge.load.delivery import SLOW, STORM
-from tidegauge.load.dialing import Refused
-from tidegauge.load.heard import Tally
-from tidegauge.load.sockets import SocketUser
-from tidegauge.load.streams import Stream
+from tidegauge.load.sockets.delivery import SLOW, STORM
+from tidegauge.load.sockets.dialing import Refused
+from tidegauge.load.sockets.heard import Tally
+from tidegauge.load.sockets.streams import Stream
+from tidegauge.load.sockets.users import SocketUser
 from users.stream import BOT
 
 AGAIN_WITHIN_S: Final = 10.0

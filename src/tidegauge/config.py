@@ -92,7 +92,7 @@ class BenchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `tidegauge load` does unless it is told otherwise; `slo` holds promises, see `tidegauge.load.slo`."""
+    """What `tidegauge load` does unless it is told otherwise; `slo` holds promises: `tidegauge.load.judging.slo`."""
 
     locustfile: str = ""
     profile: Text = "constant"

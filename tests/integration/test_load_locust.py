@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from support import locusts
-from tidegauge.load import result
+from tidegauge.load.judging import result
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegauge.load.openapi import DOCUMENT, TOKEN, locustfile
+from tidegauge.load.openapi.document import DOCUMENT, TOKEN, locustfile
 
 FLAT = {"200": {"content": {"application/json": {"schema": {"type": "object", "required": ["ok"]}}}}}
 API = {"openapi": "3.0.0", "paths": {"/right": {"get": {"responses": FLAT}}, "/wrong": {"get": {"responses": FLAT}}}}

@@ -15,9 +15,9 @@ import pytest
 
 from support.house import ROOT, House, open_house, wait_for
 from tidegauge.budgets import Budgets
-from tidegauge.load.delivery import judge_sockets
-from tidegauge.load.heard import Tally
-from tidegauge.load.streams import listen
+from tidegauge.load.sockets.delivery import judge_sockets
+from tidegauge.load.sockets.heard import Tally
+from tidegauge.load.sockets.streams import listen
 from tidegauge.verdicts import Verdict
 from users.stream import BOT
 

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from support import stalling
-from tidegauge.load import lane, result
+from tidegauge.load import lane
+from tidegauge.load.judging import result
 from tidegauge.records import Finding
 from tidegauge.target import free_ports
 

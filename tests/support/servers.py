@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.load.rows import ServerRow
-from tidegauge.load.steps import Slice, Step
+from tidegauge.load.knee.steps import Slice, Step
+from tidegauge.load.server.rows import ServerRow
 
 Seconds = NDArray[np.float64]
 WARM_UP_S = 1.0

@@ -18,8 +18,8 @@ import msgspec
 from tidegauge.budgets import Budgets
 from tidegauge.config import LoadConfig
 from tidegauge.errors import TidegaugeError
-from tidegauge.load import result
-from tidegauge.load.clocks import hlog
+from tidegauge.load.judging import result
+from tidegauge.load.times.clocks import hlog
 from tidegauge.process import Guarded, prefer
 from tidegauge.records import Finding, RunWriter
 from tidegauge.target import Target

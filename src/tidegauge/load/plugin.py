@@ -19,11 +19,13 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from tidegauge.load import arrivals, options, result, ui
-from tidegauge.load.clocks import Clocks, subject_of
-from tidegauge.load.node import Node
-from tidegauge.load.options import Settings
-from tidegauge.load.session import LoadSession
+from tidegauge.load import ui
+from tidegauge.load.arrivals import generator, options
+from tidegauge.load.arrivals.node import Node
+from tidegauge.load.arrivals.options import Settings
+from tidegauge.load.judging import result
+from tidegauge.load.judging.session import LoadSession
+from tidegauge.load.times.clocks import Clocks, subject_of
 from tidegauge.verdicts import Verdict, worst
 
 DRAIN: Final = "tidegauge_drain"
@@ -43,7 +45,7 @@ class Plugin:
         runner = environment.runner
         self._runner = cast("Any", runner)
         self._names: dict[tuple[str, str], str] = {}
-        self._classes = [kind for kind in environment.user_classes if kind is not arrivals.Token]
+        self._classes = [kind for kind in environment.user_classes if kind is not generator.Token]
         self._finals = gevent.event.Event()
         self._is_over = False
         self._is_master = isinstance(runner, MasterRunner)
@@ -68,9 +70,9 @@ class Plugin:
 
     def _put_tokens(self) -> None:
         """The classes that were picked become what arrivals choose from."""
-        picked = [kind for kind in self._environment.user_classes if kind is not arrivals.Token]
+        picked = [kind for kind in self._environment.user_classes if kind is not generator.Token]
         self._classes = picked or self._classes
-        self._environment.user_classes = [arrivals.Token]
+        self._environment.user_classes = [generator.Token]
 
     def _test_start(self, **_: Any) -> None:
         """On every process; on the master before its workers hear of it, so that they can hear of the schedule too."""
@@ -165,7 +167,7 @@ class Plugin:
     ) -> None:
         """Every request of every user; what belongs to an arrival is also timed from its due time."""
         subject = self._names.get((request_type, name)) or self._named(request_type, name)
-        session, arrival = self.session, arrivals.current()
+        session, arrival = self.session, generator.current()
         recent, phase = session.recent, arrival.phase if arrival else session.phase_at(session.elapsed_s)
         if response_time is not None:
             us = int(response_time * 1e3)

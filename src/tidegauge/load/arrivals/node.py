@@ -1,0 +1,138 @@
+"""One generating process: Locust's worker, or Locust alone. It generates while a test runs, and reports each second.
+
+`start` lays out the schedule and goes on in greenlets; `stop` waits for what is in flight and closes the books. The
+process watches its own core too: a window of CPU_WINDOW_S that is busy from end to end makes every figure doubtful.
+"""
+
+import collections
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import gevent
+from locust import User
+from locust.env import Environment
+from locust.user.task import filter_tasks_by_tags
+
+from tidegauge.load.arrivals.generator import Generator, Token
+from tidegauge.load.arrivals.options import Settings
+from tidegauge.load.arrivals.pool import PREWARM_MAX, Work
+from tidegauge.load.judging.session import LoadSession
+from tidegauge.load.times.schedule import Profile
+
+CPU_WINDOW_S: Final = 5.0
+CPU_SHORTEST_S: Final = 2.0
+LOOK_S: Final = 0.5
+PREWARM_SHARE: Final = 0.05
+logger = logging.getLogger("tidegauge.load")
+
+
+class Node:
+    """What one process generates in one test after the other."""
+
+    def __init__(self, environment: Environment, session: LoadSession, *, report: Callable[[], None]) -> None:
+        self._environment = environment
+        self._session = session
+        self._report = report
+        self._generator: Generator | None = None
+        self._watch: Any = None
+        self._tokens = 0
+        self._drain_s = 0.0
+
+    def start(
+        self, settings: Settings, classes: list[type[User]], *, index: int, of: int, shaped: Profile | None
+    ) -> None:
+        """Begins a test; returns at once."""
+        schedule = settings.schedule(shaped) if settings.open_loop else None
+        wait_s = settings.start_at - time.time()
+        started_s = time.perf_counter() + (wait_s if 0 < wait_s < 2 else 0.0)
+        self._drain_s = settings.drain
+        self._session.begin(settings.plan(schedule), started_s=started_s)
+        self._watch = gevent.spawn(self._keep_watch)
+        if not settings.open_loop:
+            return
+        options: Any = self._environment.parsed_options
+        for kind in classes:
+            kind.host = self._environment.host or kind.host
+            filter_tasks_by_tags(kind, set(options.tags or ()) or None, set(options.exclude_tags or ()) or None)
+        work = Work(classes, f"{settings.seed}/{index}")
+        ticking = settings.ticking(schedule, index, of)
+        self._generator = Generator(
+            self._environment, self._session, work, schedule=ticking, in_flight_max=settings.in_flight
+        )
+        peak_per_s = schedule.profile.peak_per_s / of if schedule else 0.0
+        self._tokens = 0
+        Token.changed = staticmethod(self._token)
+        gevent.spawn(self._generate, self._generator, work, math.ceil(peak_per_s * PREWARM_SHARE), started_s)
+
+    @property
+    def running(self) -> bool:
+        """Whether a test is going on."""
+        return self._watch is not None
+
+    @property
+    def done(self) -> Any:
+        """An event: the schedule is over. None where there is no schedule."""
+        return self._generator.done if self._generator else None
+
+    def stop(self, *, finish: bool = False) -> None:
+        """Ends a test: nothing new, what is in flight gets its time, the last interval is reported."""
+        generator, self._generator = self._generator, None
+        if generator:
+            generator.stop(self._drain_s, finish=finish)
+        if self._watch:
+            self._watch.kill()
+            self._watch = None
+            self._session.ended_s = time.perf_counter()
+            self._report()
+
+    def _generate(self, generator: Generator, work: Work, warm: int, started_s: float) -> None:
+        if not work.kinds:
+            logger.error("There is no task to run; give a user class at least one @task.")
+            generator.done.set()
+            return
+        generator.pool.warm(work.kinds, min(warm, PREWARM_MAX, generator.pool.instances_max))
+        late_s = time.perf_counter() - started_s
+        if late_s > 0:  # the schedule begins when everything is ready, not while it is made so
+            started_s += late_s
+            self._session.started_s = started_s
+        gevent.get_hub().loop.update_now()
+        generator.run(started_s)
+
+    def _token(self, by: int) -> None:
+        self._tokens += by
+        if self._generator:
+            self._generator.set_rate(self._tokens)
+
+    def _keep_watch(self) -> None:
+        """Each second's interval, and the busiest window of this process."""
+        core = Core()
+        reported_s = time.perf_counter()
+        while True:
+            now_s = time.perf_counter()
+            core.look(now_s, time.process_time())
+            self._session.peak("generator/cpu_share", core.share)
+            if now_s - reported_s >= 1.0:
+                reported_s = now_s
+                self._report()
+            gevent.sleep(LOOK_S)
+
+
+class Core:
+    """How busy a process keeps its core: its CPU time over the last CPU_WINDOW_S, or over all of a shorter life."""
+
+    def __init__(self) -> None:
+        self._samples: collections.deque[tuple[float, float]] = collections.deque()
+        self.share = 0.0
+
+    def look(self, now_s: float, cpu_s: float) -> None:
+        """Call it again and again."""
+        samples = self._samples
+        samples.append((now_s, cpu_s))
+        while now_s - samples[1 if len(samples) > 1 else 0][0] >= CPU_WINDOW_S:
+            samples.popleft()
+        passed_s = now_s - samples[0][0]
+        if passed_s >= CPU_SHORTEST_S:
+            self.share = (cpu_s - samples[0][1]) / passed_s

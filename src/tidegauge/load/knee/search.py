@@ -1,0 +1,235 @@
+"""How much the target carries: the highest open rate at which it still keeps its promise, with an interval.
+
+    measure(rate, seconds) ─▶ Step ─▶ up in geometric steps ─▶ halving ─▶ repeats ─▶ Knee ─▶ finding
+
+The promise is p99 from due time within the SLO, and 99 % of what was offered done. `find_knee` knows neither Locust nor
+clocks: whoever calls it drives the steps, and the time that the search may take is added up from what they say they
+took. Up it goes by a factor; where the latency already climbs so steeply that the next step would break the promise, it
+goes no further than the rate at which the climb says so, because a target driven far past its knee needs long to
+recover, and tells nothing more. Then one rule holds to the end: the bracket that all steps together show is halved
+until it is narrow, its two ends are repeated, and when the repeats move it, it is followed.
+
+A step that was not honest is taken once more, then the search ends undecided: what it proves is the highest rate that
+was carried, and no knee. Bounds: `seconds_max` and `steps_max`, whichever comes first; the bracket as it then is gives
+the knee, with a wider interval.
+"""
+
+import math
+
+import msgspec
+
+from tidegauge.budgets import Budgets
+from tidegauge.load.knee.levels import Bracket, Interval, bracket_of, interval_of, levels_of
+from tidegauge.load.knee.saturation import Saturation, first_saturated
+from tidegauge.load.knee.steps import LATE_SHARE_MAX, Measure, Outcome, Step
+from tidegauge.records import Finding
+from tidegauge.verdicts import Verdict
+
+NAME = "load/knee/rate_per_s"
+UNIT = "1/s"
+NO_CAUSE = "nothing that was seen of the server was at its end: look beyond its process, at what it waits for"
+# Late arrivals that so many steps at the very limit would show too are bad luck, and end no climb.
+LUCK_MAX = 0.01
+# Latency that grows this much slower than the rate says nothing about a knee.
+GRADIENT_MIN = 0.5
+RISE_LEAST = 1.2
+# Beside the halvings and repeats that are foreseen, steps that a moving bracket may ask for.
+SPARE_STEPS = 2
+
+
+class KneeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to begin, how fine to end, how long it may take."""
+
+    slo_ms: float
+    start_per_s: float = 20.0
+    factor: float = 2.0
+    resolution: float = 0.025  # half the width of the last bracket
+    repeats: int = 3
+    coarse_s: float = 3.0
+    seconds_max: float = 300.0
+    steps_max: int = 60
+    arrivals_max: int = 30_000  # of one step: more say nothing more
+    rate_least_per_s: float = 0.5
+    rate_most_per_s: float = 100_000.0
+
+
+class Knee(msgspec.Struct, frozen=True, kw_only=True):
+    """`interval` is None where there is no knee; `proven_per_s` is the highest rate that was seen to be carried."""
+
+    interval: Interval | None
+    proven_per_s: float
+    steps: tuple[Step, ...]
+    saturated: Saturation | None
+    unfinished: str = ""  # why the search ended before its end
+
+
+class _Stop(Exception):
+    """The search ends here; the message says why. What was measured before may still hold a knee."""
+
+
+class _Dishonest(_Stop):
+    """The generator cannot be believed at this rate: there is no knee."""
+
+
+class _Search:
+    def __init__(self, measure: Measure, settings: KneeSettings) -> None:
+        self.steps: list[Step] = []
+        self._measure = measure
+        self._settings = settings
+
+    @property
+    def bracket(self) -> Bracket:
+        return bracket_of(levels_of(self.steps))
+
+    def climb(self) -> None:
+        """Up from the start until a step clearly breaks, and down until one is carried."""
+        settings = self._settings
+        rate = settings.start_per_s
+        while True:
+            step = self._step(rate, settings.coarse_s)
+            carried, broken = self.bracket.carried, _clearly_broken(step)
+            if carried and broken:
+                return
+            rate = rate / settings.factor if broken else rate * self._rise()
+            if rate > settings.rate_most_per_s:
+                raise _Stop(f"nothing up to {step.rate_per_s:.4g}/s was too much: raise the highest rate")
+            if rate < settings.rate_least_per_s:
+                raise _Stop(f"even {step.rate_per_s:.4g}/s was too much for the SLO of {settings.slo_ms:g} ms")
+            if any(each.rate_per_s == rate for each in self.steps):
+                return
+
+    def narrow(self) -> None:
+        """Halves the bracket of all steps, and repeats its ends, until neither is of use."""
+        while (rate := self._wanted()) is not None:
+            self._step(rate, self._fine_s(rate))
+
+    def _step(self, rate: float, seconds: float) -> Step:
+        """One honest step; a dishonest one is repeated once."""
+        settings = self._settings
+        for _attempt in range(2):
+            if len(self.steps) >= settings.steps_max:
+                raise _Stop(f"{settings.steps_max} steps were not enough")
+            if seconds + self._overhead_s() > self._left_s():
+                raise _Stop(f"{settings.seconds_max:g} s were not enough")
+            self.steps.append(step := self._measure(rate, seconds))
+            if step.outcome is not Outcome.NOT_MEASURED:
+                return step
+        raise _Dishonest(f"the generator was not honest at {rate:.4g}/s, twice: {step.reason or 'nothing was offered'}")
+
+    def _rise(self) -> float:
+        """The next factor: less than the whole one where the gradient of the latency says that it would break."""
+        step, factor = self.steps[-1], self._settings.factor
+        before = next((each for each in reversed(self.steps) if each.rate_per_s < step.rate_per_s), None)
+        if before is None or min(step.p99_ms, before.p99_ms) <= 0:
+            return factor
+        gradient = math.log(step.p99_ms / before.p99_ms) / math.log(step.rate_per_s / before.rate_per_s)
+        if gradient < GRADIENT_MIN:
+            return factor
+        room = math.log(self._settings.slo_ms / step.p99_ms) / gradient
+        return min(factor, max(RISE_LEAST, math.exp(min(room, math.log(factor)))))
+
+    def _wanted(self) -> float | None:
+        """The rate that would say most, or None when the bracket is narrow and repeated."""
+        levels = levels_of(self.steps)
+        bracket = bracket_of(levels)
+        width = 1 + 2 * self._settings.resolution
+        if bracket.carried is None or bracket.broken is None:
+            return bracket.crossing * width if bracket.carried else bracket.crossing / width
+        if bracket.ratio > width * (1 + 1e-9):
+            return math.sqrt(bracket.carried * bracket.broken)
+        least = min((bracket.carried, bracket.broken), key=self._times)
+        return least if self._times(least) <= self._settings.repeats else None
+
+    def _fine_s(self, rate: float) -> float:
+        """What is left of the time, shared among the steps that are still foreseen."""
+        settings, bracket = self._settings, self.bracket
+        narrow = math.log1p(2 * settings.resolution)
+        width = math.log(min(bracket.ratio, settings.factor))
+        halvings = max(0, math.ceil(math.log2(width / narrow)))
+        taken = (
+            0 if halvings else sum(min(self._times(end), settings.repeats) for end in (bracket.carried, bracket.broken))
+        )
+        foreseen = halvings + 2 * settings.repeats - taken + SPARE_STEPS
+        share_s = self._left_s() / foreseen - self._overhead_s()
+        return max(settings.coarse_s, min(share_s, settings.arrivals_max / rate))
+
+    def _times(self, rate: float | None) -> int:
+        """How often this rate was measured."""
+        return sum(step.rate_per_s == rate and step.outcome is not Outcome.NOT_MEASURED for step in self.steps)
+
+    def _left_s(self) -> float:
+        return self._settings.seconds_max - sum(step.took_s for step in self.steps)
+
+    def _overhead_s(self) -> float:
+        """What a step costs beside its slices, warm-up and drain, as the last ones showed."""
+        return max((step.took_s - step.seconds for step in self.steps[-4:]), default=0.0)
+
+
+def _clearly_broken(step: Step) -> bool:
+    """Whether bad luck is no explanation: of fifty arrivals one that is late is more than 1 %, and means nothing."""
+    offered = sum(each.offered for each in step.slices)
+    over = max(sum(each.over for each in step.slices), round((1 - step.achieved_share) * offered))
+    if step.outcome is not Outcome.BROKEN:
+        return False
+    expected = offered * LATE_SHARE_MAX
+    fewer = sum(math.exp(count * math.log(expected) - expected - math.lgamma(count + 1)) for count in range(over))
+    return 1 - fewer < LUCK_MAX
+
+
+def find_knee(measure: Measure, settings: KneeSettings, seed: int) -> Knee:
+    """Searches; the seed is the bootstrap's. Whatever `measure` raises goes through."""
+    search = _Search(measure, settings)
+    unfinished, honest = "", True
+    try:
+        search.climb()
+        search.narrow()
+    except _Stop as stop:
+        unfinished, honest = str(stop), not isinstance(stop, _Dishonest)
+    steps = tuple(search.steps)
+    levels = levels_of(steps)
+    carried = bracket_of(levels).carried if levels else None
+    interval = interval_of(levels, seed) if honest and levels and bracket_of(levels).ratio < math.inf else None
+    return Knee(
+        interval=interval,
+        proven_per_s=carried or 0.0,
+        steps=steps,
+        saturated=first_saturated(steps),
+        unfinished=unfinished,
+    )
+
+
+def knee_finding(knee: Knee, settings: KneeSettings, budgets: Budgets) -> Finding:
+    """The knee against its budget, with what was at its end first."""
+    evidence = {"proven_per_s": knee.proven_per_s, "steps": [_facts(step) for step in knee.steps]}
+    promise = f"p99 from due time within {settings.slo_ms:g} ms"
+    interval = knee.interval
+    if interval is None:
+        verdict = Verdict.UNDECIDED if knee.proven_per_s else Verdict.NOT_MEASURED
+        upto = f"{promise} held up to {knee.proven_per_s:.4g}/s" if knee.proven_per_s else "no rate was carried"
+        return Finding(
+            name=NAME,
+            verdict=verdict,
+            unit=UNIT,
+            budget=budgets.by_name.get(NAME),
+            reason=f"no knee: {knee.unfinished}; {upto}",
+            evidence=evidence,
+        )
+    finding = budgets.judge(NAME, interval.value, UNIT, interval.low, interval.high)
+    cause = f"first at its end: {knee.saturated}: {knee.saturated.advice}" if knee.saturated else NO_CAUSE
+    short = f"; {knee.unfinished}, so that the interval is wider than it could be" if knee.unfinished else ""
+    reason = f"{promise} up to {interval.value:.4g}/s; {cause}{short}; {finding.reason}"
+    return msgspec.structs.replace(finding, reason=reason, evidence=evidence)
+
+
+def _facts(step: Step) -> dict[str, float | int | str]:
+    return {
+        "rate_per_s": step.rate_per_s,
+        "seconds": step.seconds,
+        "outcome": step.outcome.value,
+        "p50_ms": step.p50_ms,
+        "p99_ms": step.p99_ms,
+        "achieved_share": step.achieved_share,
+        "offered": sum(each.offered for each in step.slices),
+        "over": sum(each.over for each in step.slices),
+        "reason": step.reason,
+    }

@@ -1,0 +1,199 @@
+"""A session: samples in, findings and rows out, the same whether one process made them or several."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tidegauge.budgets import Budgets
+from tidegauge.load.judging.session import ROWS_MAX, LoadSession, Plan
+from tidegauge.load.judging.slo import rank_bounds, samples_for, tightest_p99_ms
+from tidegauge.load.times.clocks import Clocks
+from tidegauge.load.times.phases import WARM_UP, recovery_s
+from tidegauge.load.times.schedule import Profile
+from tidegauge.records import Budget, Finding
+from tidegauge.tomlfile import TomlFile
+from tidegauge.verdicts import Verdict
+
+
+class Time:
+    """A clock that a test sets."""
+
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def promise(**limits: float) -> Budgets:
+    return Budgets(
+        {f"load/{name.replace('__', '/')}": Budget(max=limit, unit="ms", why="w") for name, limit in limits.items()}
+    )
+
+
+def session_of(plan: Plan, *, number: int = 2_000, us: int = 1_000, phase: str = "steady") -> LoadSession:
+    """A run of 10 s with an honest generator."""
+    time = Time()
+    session = LoadSession(plan, clock=time)
+    for second in range(10):
+        time.now_s = 100.0 + second + 1
+        for _ in range(number // 10):
+            session.count("arrivals/scheduled")
+            session.count("arrivals/started")
+            session.record("entry", "lag", 10, phase)
+            session.record("entry", "workflow", us, phase)
+        session.tick()
+    return session
+
+
+def named(session: LoadSession, name: str) -> Finding:
+    return next(finding for finding in session.verdicts() if finding.name == name)
+
+
+def test_a_promise_is_kept_or_broken() -> None:
+    """p99 from the due time is judged by [load.slo]; without a promise it is a record."""
+    quick = session_of(Plan(budgets=promise(entry__p99_due_ms=5.0)))
+    assert named(quick, "load/entry/p99_due_ms").verdict is Verdict.PASS
+    slow = session_of(Plan(budgets=promise(entry__p99_due_ms=0.5)))
+    assert named(slow, "load/entry/p99_due_ms").verdict is Verdict.FAIL
+    assert named(slow, "load/entry/p50_due_ms").budget is None
+
+
+def test_too_few_samples_bound_no_percentile() -> None:
+    """A p99.9 of 200 samples is not measured, however good it looks; one that is certainly too high is a fail."""
+    few = session_of(Plan(budgets=promise(entry__p999_due_ms=5.0)), number=200)
+    found = named(few, "load/entry/p999_due_ms")
+    assert found.verdict is Verdict.NOT_MEASURED
+    assert str(samples_for(0.999)) in found.reason
+    slow = session_of(Plan(budgets=promise(entry__p999_due_ms=0.5)), number=200)
+    assert named(slow, "load/entry/p999_due_ms").verdict is Verdict.FAIL
+
+
+def test_rank_bounds_hold_what_they_say() -> None:
+    """The least number of samples that bounds a percentile does so, and one less does not always."""
+    for share in (0.5, 0.99, 0.999):
+        enough = samples_for(share)
+        assert rank_bounds(enough, share)[1] <= enough
+        assert rank_bounds(enough // 2, share)[1] > enough // 2
+
+
+def test_a_promise_that_nothing_measured_is_not_forgotten() -> None:
+    """A subject that never came leaves its promise not measured."""
+    session = session_of(Plan(budgets=promise(exit__p99_due_ms=5.0)))
+    assert named(session, "load/exit/p99_due_ms").verdict is Verdict.NOT_MEASURED
+
+
+def test_the_warm_up_does_not_count() -> None:
+    """Samples that were due in the warm-up are kept apart and judged by nobody."""
+    session = session_of(Plan(budgets=promise(entry__p99_due_ms=5.0)))
+    for _ in range(500):
+        session.record("entry", "workflow", 900_000, WARM_UP)
+    session.tick()
+    assert named(session, "load/entry/p99_due_ms").verdict is Verdict.PASS
+
+
+def test_an_error_that_nobody_allowed_fails() -> None:
+    """Without a promise about errors there must be none; with one, its share decides."""
+    session = session_of(Plan())
+    session.failed("entry", "steady")
+    session.tick()
+    assert named(session, "load/entry/error_share").verdict is Verdict.FAIL
+    allowed = Budgets({"load/entry/error_share": Budget(max=0.01, unit="1", why="w")})
+    session = session_of(Plan(budgets=allowed))
+    session.failed("entry", "steady")
+    session.tick()
+    assert named(session, "load/entry/error_share").verdict is Verdict.PASS
+
+
+def test_phases_are_judged_by_their_own_promises() -> None:
+    """A slow spike breaks the promise of the spike, under its own name."""
+    session = session_of(Plan(profile=Profile.spike(200, 10), budgets=promise(**{"entry@spike__p99_due_ms": 50.0})))
+    for _ in range(1_000):
+        session.record("entry", "workflow", 400_000, "spike")
+    session.tick()
+    assert named(session, "load/entry@spike/p99_due_ms").verdict is Verdict.FAIL
+    assert named(session, "load/entry@steady/p99_due_ms").verdict is Verdict.PASS
+
+
+def test_workers_intervals_make_the_rows_of_one() -> None:
+    """Intervals of two workers, in whatever order, give the totals and the rows of one process."""
+    alone, master = LoadSession(), LoadSession()
+    for second in range(30):
+        for clocks_of in (alone, master):
+            parts = [Clocks(), Clocks()]
+            for number in range(20):
+                part = parts[number % 2 if clocks_of is master else 0]
+                part.record("entry", "workflow", "steady", 100 + number)
+                part.add("arrivals/scheduled")
+            for part in parts if second % 2 else reversed(parts):
+                clocks_of.absorb([(second, part)])
+    assert master.series() == alone.series()
+    assert len(master.series()) == 30
+    assert master.total.select("workflow").bins == alone.total.select("workflow").bins
+
+
+def test_rows_are_bounded() -> None:
+    """A run of any length keeps its rows within their bound, the newest among them."""
+    session = LoadSession()
+    for second in range(ROWS_MAX * 2):
+        session.absorb([(second, Clocks())])
+    assert len(session.series()) <= ROWS_MAX + 20
+    assert session.series()[-1]["t_s"] == ROWS_MAX * 2 - 1
+
+
+def test_a_worker_whose_master_is_gone_keeps_its_samples_within_a_bound() -> None:
+    """Intervals that nobody fetches are merged, and none is lost."""
+    session = LoadSession()
+    for _ in range(1_000):
+        session.record("entry", "workflow", 10)
+        session.take()
+    assert len(session.outbox) <= 600
+    assert sum(clocks.select("workflow").count for _, clocks in session.outbox) == 1_000
+
+
+def test_closed_users_have_no_due_time() -> None:
+    """In closed loop a promise from the due time is not measured, and the schedule is asked nothing."""
+    session = LoadSession(Plan(open_loop=False, budgets=promise(**{"GET |look__p99_due_ms": 5.0})))
+    for _ in range(1_000):
+        session.record("GET |look", "service", 100, "steady")
+    session.tick()
+    assert named(session, "load/GET |look/p99_due_ms").verdict is Verdict.NOT_MEASURED
+    assert named(session, "load/GET |look/p99_service_ms").verdict is Verdict.PASS
+    assert not any(finding.name == "load/generator/achieved_share" for finding in session.verdicts())
+
+
+def test_nothing_measured_is_no_finding() -> None:
+    """A session in which nothing ran says nothing, so that its verdict is not measured."""
+    assert LoadSession().verdicts() == []
+
+
+def test_recovery_is_the_first_lasting_return() -> None:
+    """One quiet second in the middle of a queue is no recovery; three on end are."""
+    slow_us, quick_us = 900_000, 1_000
+    rows = [
+        {"t_s": second, "p99_due_us": quick_us if second in {11, 14, 15, 16} else slow_us} for second in range(10, 17)
+    ]
+    assert recovery_s(rows, 10.0, 50.0) == 4.0
+    assert recovery_s(rows[:-1], 10.0, 50.0) is None
+
+
+def test_slos_are_read_from_the_file(toml: Callable[[str], TomlFile]) -> None:
+    """[load.slo] makes promises of the lane, and the tightest p99 of them is known."""
+    budgets = Budgets.read(
+        toml(
+            """
+            [load.slo]
+            "entry/p99_due_ms" = { max = 50, unit = "ms", why = "w" }
+            "POST |api|workflows|entry/p99_service_ms" = { max = 20, unit = "ms", why = "w" }
+            """
+        )
+    )
+    assert set(budgets.by_name) == {"load/entry/p99_due_ms", "load/POST |api|workflows|entry/p99_service_ms"}
+    assert tightest_p99_ms(budgets) == 20
+
+
+def test_a_wrong_slo_names_its_line(toml: Callable[[str], TomlFile]) -> None:
+    """A key of [load.slo] that is no subject/measure is said with the line in which it stands."""
+    from tidegauge.errors import TidegaugeError
+
+    with pytest.raises(TidegaugeError, match=r"tidegauge.toml:3: load.slo.p99: is not subject/measure"):
+        Budgets.read(toml('\n[load.slo]\n"p99" = { max = 1, unit = "ms", why = "w" }\n'))

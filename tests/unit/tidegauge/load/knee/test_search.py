@@ -1,0 +1,235 @@
+"""The search for the knee, over simulated servers of known capacity: a hundred cases, and each way to end early."""
+
+import random
+
+import msgspec
+import pytest
+
+from support.servers import TRUTH, Server, spread, truth, truth_simulated
+from tidegauge.budgets import Budgets
+from tidegauge.load.knee.levels import levels_of
+from tidegauge.load.knee.saturation import first_saturated
+from tidegauge.load.knee.search import Knee, KneeSettings, find_knee, knee_finding
+from tidegauge.load.knee.steps import Measure, Outcome, Slice, Step
+from tidegauge.load.server.rows import Queue, ServerRow
+from tidegauge.records import Budget
+from tidegauge.verdicts import Verdict
+
+KINDS = ("steady", "scattered", "limit", "degrading", "pausing", "noisy")
+# Capacity in 1/s and patience in service times: fast and slow, with a promise that is tight or easy.
+SERVERS = [(kind, mu, patience) for kind in KINDS for mu, patience in ((150, 40), (800, 8), (800, 60), (3000, 20))]
+CASES_MIN = 100
+NONE = Budgets({})
+
+
+def search(kind: str, mu: float, patience: float, seed: int) -> Knee:
+    """One search of five simulated minutes at most."""
+    return find_knee(Server(kind, mu, patience, seed), settings_of(mu, patience), seed)
+
+
+def settings_of(mu: float, patience: float) -> KneeSettings:
+    """The settings of a user who knows only the SLO."""
+    return KneeSettings(slo_ms=1e3 * patience / mu)
+
+
+def step(rate: float, share: float, **changes: object) -> Step:
+    """A step of ten slices with this share of late arrivals."""
+    offered = max(1, round(rate))
+    slices = tuple(Slice(offered, round(offered * share)) for _ in range(10))
+    given = Step(rate_per_s=rate, seconds=10.0, took_s=11.0, slices=slices, p50_ms=1.0, p99_ms=10.0, achieved_share=1.0)
+    return msgspec.structs.replace(given, **changes)
+
+
+def wall(capacity: float, seconds: list[float] | None = None) -> Measure:
+    """A server without any noise: nothing is late below its capacity, everything above it."""
+
+    def measure(rate: float, given_s: float) -> Step:
+        if seconds is not None:
+            seconds.append(given_s)
+        taken = step(rate, 0.0 if rate <= capacity else 1.0)
+        return msgspec.structs.replace(taken, seconds=given_s, took_s=given_s + 1)
+
+    return measure
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_truth_is_what_a_long_simulation_says(kind: str) -> None:
+    """The capacities that the cases are judged by are those of a million arrivals, within half a per cent."""
+    for (mu, patience), share in TRUTH[kind].items():
+        assert truth_simulated(kind, mu, patience) == pytest.approx(share, rel=0.005)
+
+
+@pytest.mark.timeout(300)
+def test_the_interval_covers_the_truth_in_95_of_100_cases() -> None:
+    """Whatever the server is like, its knee in the long run lies in the interval of five minutes."""
+    cases = [(server, seed) for seed in range(1 + CASES_MIN // len(SERVERS)) for server in SERVERS]
+    missed = []
+    for number, (server, seed) in enumerate(cases):
+        knee = search(*server, seed=1_000 * seed + number)
+        assert sum(each.took_s for each in knee.steps) <= settings_of(*server[1:]).seconds_max
+        if not (knee.interval and knee.interval.low <= truth(*server) <= knee.interval.high):
+            missed.append((server, seed, truth(*server), knee.interval, knee.unfinished))
+    assert len(cases) >= CASES_MIN
+    assert len(missed) <= 0.05 * len(cases), missed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_searches_of_one_server_agree_within_five_per_cent(kind: str) -> None:
+    """Five searches of a bot that carries hundreds a second differ by a coefficient of variation of 5 % at most."""
+    found = [search(kind, 800, 60, seed).interval for seed in range(5)]
+    assert spread([each.value for each in found if each]) <= 0.05
+    assert len([each for each in found if each]) == 5
+
+
+def test_a_sharp_knee_is_known_to_five_per_cent() -> None:
+    """Where the server's end is sudden, the interval is the last bracket, less than 5 % to each side."""
+    knee = find_knee(wall(431.0), KneeSettings(slo_ms=100), 1)
+    assert knee.interval is not None
+    assert knee.interval.low <= 431.0 <= knee.interval.high
+    assert knee.interval.high <= 1.1 * knee.interval.low
+    ends = [level for level in levels_of(knee.steps) if len(level.steps) >= 4]
+    assert len(ends) == 2  # each end of the bracket, and three repeats
+
+
+@pytest.mark.parametrize("honest_per_s", [100.0, 300.0, 500.0])
+def test_a_generator_that_is_not_honest_finds_no_knee_above_the_truth(honest_per_s: float) -> None:
+    """Beyond what it can drive the generator sees a fast server; no search believes it, none proves too much."""
+    for seed in range(20):
+        kind = KINDS[seed % len(KINDS)]
+        server = Server(kind, 800, 20, seed)
+
+        def measure(rate: float, seconds: float, server: Server = server) -> Step:
+            if rate <= honest_per_s:
+                return server(rate, seconds)
+            return msgspec.structs.replace(
+                server(honest_per_s, seconds), rate_per_s=rate, honest=False, reason="its lag p99 was 90 ms"
+            )
+
+        knee = find_knee(measure, KneeSettings(slo_ms=25), seed)
+        limit = 1.05 * truth(kind, 800, 20)
+        assert knee.proven_per_s <= min(limit, honest_per_s)
+        if knee.interval:
+            assert knee.interval.value <= limit
+        else:
+            finding = knee_finding(knee, KneeSettings(slo_ms=25), NONE)
+            assert finding.verdict is Verdict.UNDECIDED
+            assert "its lag p99 was 90 ms" in finding.reason
+            assert f"held up to {knee.proven_per_s:.4g}/s" in finding.reason
+
+
+def test_a_step_that_was_not_honest_is_taken_once_more() -> None:
+    """A hiccup of the generator costs a step, not the search."""
+    rng = random.Random(3)
+    honest = wall(431.0)
+
+    def measure(rate: float, seconds: float) -> Step:
+        taken = honest(rate, seconds)
+        before = measured and not measured[-1].honest
+        measured.append(msgspec.structs.replace(taken, honest=bool(before) or rng.random() < 0.8))
+        return measured[-1]
+
+    measured: list[Step] = []
+    knee = find_knee(measure, KneeSettings(slo_ms=100), 1)
+    assert knee.interval is not None
+    assert knee.interval.low <= 431.0 <= knee.interval.high
+    assert any(each.outcome is Outcome.NOT_MEASURED for each in knee.steps)
+
+
+def test_the_climb_slows_down_where_the_latency_climbs() -> None:
+    """Where p99 grows so steeply that the next doubling would break it, the search goes no further than that."""
+
+    def measure(rate: float, seconds: float) -> Step:
+        taken = wall(200.0)(rate, seconds)
+        return msgspec.structs.replace(taken, p99_ms=(rate / 200) ** 2 * 100)
+
+    rates = [each.rate_per_s for each in find_knee(measure, KneeSettings(slo_ms=100), 1).steps]
+    assert max(rates) < 200 * 1.25
+    assert max(each.rate_per_s for each in find_knee(wall(200.0), KneeSettings(slo_ms=100), 1).steps) >= 320
+
+
+@pytest.mark.parametrize(("capacity", "said"), [(0.1, "even 0.625/s was too much"), (1e9, "nothing up to 8.192e+04/s")])
+def test_a_search_without_an_end_says_where_it_looked(capacity: float, said: str) -> None:
+    """A target that carries nothing, and one that carries everything, have no knee."""
+    knee = find_knee(wall(capacity), KneeSettings(slo_ms=100), 1)
+    finding = knee_finding(knee, KneeSettings(slo_ms=100), NONE)
+    assert knee.interval is None
+    assert said in finding.reason
+    assert finding.verdict is (Verdict.UNDECIDED if capacity > 1 else Verdict.NOT_MEASURED)
+
+
+def test_what_time_there_was_gives_a_wider_interval() -> None:
+    """A search that is cut short by its bound says so, and its interval holds what it could not tell apart."""
+    settings = KneeSettings(slo_ms=100, seconds_max=40)
+    knee = find_knee(wall(431.0), settings, 1)
+    assert sum(each.took_s for each in knee.steps) <= 40
+    assert knee.interval is not None
+    assert knee.interval.low <= 431 <= knee.interval.high
+    assert "40 s were not enough" in knee_finding(knee, settings, NONE).reason
+    assert len(find_knee(wall(431.0), KneeSettings(slo_ms=100, steps_max=5), 1).steps) == 5
+
+
+def test_one_late_arrival_of_few_ends_no_climb() -> None:
+    """At a low rate one arrival in sixty is more than 1 %, and still no sign of the knee."""
+
+    def measure(rate: float, seconds: float) -> Step:
+        taken = wall(431.0)(rate, seconds)
+        if rate < 30:
+            return msgspec.structs.replace(taken, slices=(Slice(59, 0), Slice(1, 1)))
+        return taken
+
+    knee = find_knee(measure, KneeSettings(slo_ms=100), 1)
+    assert knee.interval is not None
+    assert knee.interval.low <= 431 <= knee.interval.high
+
+
+@pytest.mark.parametrize(("minimum", "verdict"), [(300, Verdict.PASS), (431, Verdict.UNDECIDED), (600, Verdict.FAIL)])
+def test_the_budget_of_a_knee_is_judged_by_its_interval(minimum: float, verdict: Verdict) -> None:
+    """All of the interval above the promise passes, all below fails, across is undecided."""
+    budgets = Budgets({"load/knee/rate_per_s": Budget(min=minimum, unit="1/s", why="a busy open")})
+    finding = knee_finding(find_knee(wall(431.0), KneeSettings(slo_ms=100), 1), KneeSettings(slo_ms=100), budgets)
+    assert finding.verdict is verdict
+
+
+def row(**seen: object) -> ServerRow:
+    """A look at an idle server, but for what is given."""
+    return msgspec.convert({"t_s": 0.0, "wall_s": 0.0, "cpu_busiest_share": 0.2, "loop_lag_ms": 1.0} | seen, ServerRow)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"cpu_busiest_share": 0.97}, "server CPU at 0.97 cores"),
+        ({"cpu_busiest_share": 0.97, "loop_lag_ms": 400.0}, "server CPU"),
+        ({"loop_lag_ms": 400.0}, "loop lag at 400 ms"),
+        ({"answer_ms": 400.0, "loop_lag_ms": None}, "loop lag at 400 ms"),
+        ({"queues": {"outbox": Queue(95, 100), "log": Queue(1, 100)}}, "queue outbox at 0.95 full"),
+        ({"queues": {"db_pool": Queue(10, 10), "log": Queue(1, 100)}}, "pool db_pool at 1 full"),
+        ({"disk_wait_share": 0.6}, "disk at 0.6"),
+        ({"machine_cpu_share": 1.0}, "machine CPU at 1 of all cores"),
+    ],
+)
+def test_what_was_at_its_end_first_is_named(seen: dict[str, object], said: str) -> None:
+    """Of the rows beside the steps: the resource that reached its end at the lowest rate, with the rate."""
+    steps = [step(100, 0, server=(row(),) * 3), step(200, 0, server=(row(), row(**seen), row(**seen)))]
+    found = first_saturated([*steps, step(300, 1, server=(row(cpu_busiest_share=1.0),) * 3)])
+    assert str(found).startswith(said)
+    assert "from 200/s on" in str(found)
+
+
+def test_a_server_that_nobody_saw_is_not_accused() -> None:
+    """Without rows, or with idle ones, the finding sends a person elsewhere."""
+    assert first_saturated([step(100, 0), step(200, 1, server=(row(),))]) is None
+    knee = find_knee(wall(431.0), KneeSettings(slo_ms=100), 1)
+    assert (
+        "nothing that was seen of the server was at its end"
+        in knee_finding(knee, KneeSettings(slo_ms=100), NONE).reason
+    )
+
+
+def test_a_finding_says_what_to_do() -> None:
+    """A simulated server that is busy names its CPU, and the reason says what to look at."""
+    finding = knee_finding(search("steady", 800, 60, 1), settings_of(800, 60), NONE)
+    assert "first at its end: server CPU at" in finding.reason
+    assert "profile the step that costs most" in finding.reason
