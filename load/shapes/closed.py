@@ -1,6 +1,7 @@
-"""The shapes for Locust: each a LoadTestShape that reads its points of `profiles.py` as numbers of users.
+"""The shapes for Locust: each a LoadTestShape that reads its `Profile` as numbers of users.
 
-Locust asks `tick` once a second and takes whole users; whoever wants every point exactly reads the points.
+Locust asks `tick` once a second and takes whole users. In open loop our plugin reads the same `profile` as arrivals a
+second, and exactly.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import ClassVar
 
 from locust import LoadTestShape
 
-from shapes.profiles import PROFILES, rate_at, scaled
+from shapes.profiles import PROFILES
 
 SPAWN_PER_S = 100.0  # a jump in the shape is a jump in the load
 
@@ -18,39 +19,39 @@ class ProfileShape(LoadTestShape):
     """Abstract; a subclass names its profile. `peak` and `seconds` take the place of the profile's own."""
 
     abstract = True
-    profile: ClassVar[str]
+    kind: ClassVar[str]
 
     def __init__(self, peak: float | None = None, seconds: float | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.points = scaled(PROFILES[self.profile], peak=peak, seconds=seconds)
+        self.profile = PROFILES[self.kind].scaled(peak_per_s=peak, seconds=seconds)
 
     def tick(self) -> tuple[int, float] | None:
-        rate = rate_at(self.points, self.get_run_time())  # type: ignore[no-untyped-call]
-        return None if rate is None else (round(rate), SPAWN_PER_S)
+        now_s = self.get_run_time()  # type: ignore[no-untyped-call]
+        return None if now_s >= self.profile.duration_s else (round(self.profile.rate_at(now_s)), SPAWN_PER_S)
 
 
 class Smoke(ProfileShape):
-    profile = "smoke"
+    kind = "smoke"
 
 
 class Step(ProfileShape):
-    profile = "step"
+    kind = "step"
 
 
 class Spike(ProfileShape):
-    profile = "spike"
+    kind = "spike"
 
 
 class Soak(ProfileShape):
-    profile = "soak"
+    kind = "soak"
 
 
 class Knee(ProfileShape):
-    profile = "knee"
+    kind = "knee"
 
 
 class Day(ProfileShape):
-    profile = "day"
+    kind = "day"
 
 
-SHAPES: dict[str, type[ProfileShape]] = {each.profile: each for each in (Smoke, Step, Spike, Soak, Knee, Day)}
+SHAPES: dict[str, type[ProfileShape]] = {each.kind: each for each in (Smoke, Step, Spike, Soak, Knee, Day)}

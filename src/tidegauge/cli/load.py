@@ -13,7 +13,8 @@ from tidegauge.config import Config, LoadFile, find_root, load_load
 from tidegauge.config import load as load_config
 from tidegauge.errors import TargetError, TidegaugeError
 from tidegauge.load.lane import LoadJob, run_load
-from tidegauge.load.times.schedule import KINDS, Profile
+from tidegauge.load.times.schedule import Profile
+from tidegauge.load.times.shapes import KINDS
 from tidegauge.machine import read_machine
 from tidegauge.records import RUNS, Finding, RunWriter
 from tidegauge.report.terminal import line, words

@@ -12,7 +12,8 @@ import msgspec
 from tidegauge.config import load_load
 from tidegauge.errors import TidegaugeError
 from tidegauge.load.judging.session import Plan
-from tidegauge.load.times.schedule import KINDS, FixedSchedule, LiveSchedule, Profile, Schedule, Spacing
+from tidegauge.load.times.schedule import FixedSchedule, LiveSchedule, Profile, Schedule, Spacing
+from tidegauge.load.times.shapes import KINDS
 
 PREFIX: Final = "tidegauge_"
 OPEN: Final = "open"

@@ -18,7 +18,8 @@ from tidegauge.load.judging import honesty, slo
 from tidegauge.load.judging.honesty import Generator
 from tidegauge.load.times import phases
 from tidegauge.load.times.clocks import Clocks
-from tidegauge.load.times.schedule import RECOVERY, SPIKE, STEADY, Profile
+from tidegauge.load.times.schedule import Profile
+from tidegauge.load.times.shapes import RECOVERY, SPIKE, STEADY
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 

@@ -8,7 +8,8 @@ rule that looks at no result: a tenth of the run, WARM_UP_S_MAX at most, unless 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tidegauge.load.times.schedule import STEADY, Profile
+from tidegauge.load.times.schedule import Profile
+from tidegauge.load.times.shapes import STEADY
 
 WARM_UP: Final = "warm-up"
 WARM_UP_SHARE: Final = 0.1

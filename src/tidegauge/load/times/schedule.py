@@ -10,27 +10,15 @@ worker of several takes every `of`-th arrival, from its own `index` on: together
 import itertools
 import math
 import random
-from collections.abc import Iterator
-from typing import Any, Final, Literal, Self
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, Self
 
 import msgspec
 
 from tidegauge.errors import TidegaugeError
+from tidegauge.load.times.shapes import KINDS, SHAPES, STEADY, Point
 
 Spacing = Literal["constant", "poisson"]
-STEADY: Final = "steady"
-SPIKE: Final = "spike"
-RECOVERY: Final = "recovery"
-# Of the peak: a trading day's open, its quiet morning, the lull at noon, the afternoon and the close.
-DAY: Final = (
-    ("quiet", 0.05, 0.1, 0.1),
-    ("open", 0.1, 1.0, 0.5),
-    ("morning", 0.3, 0.5, 0.4),
-    ("lunch", 0.2, 0.3, 0.25),
-    ("afternoon", 0.2, 0.3, 0.6),
-    ("close", 0.15, 0.7, 1.0),
-)
-KINDS: Final = ("constant", "ramp", "step", "spike", "day")
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,51 +67,38 @@ class Profile(msgspec.Struct, frozen=True):
         return cls((Piece(seconds=seconds, from_per_s=rate_per_s, to_per_s=rate_per_s),))
 
     @classmethod
-    def ramp(cls, rate_per_s: float, seconds: float) -> Self:
-        """From nothing up to the rate."""
-        return cls((Piece(seconds=seconds, from_per_s=0.0, to_per_s=rate_per_s, phase="ramp"),))
-
-    @classmethod
-    def step(cls, rate_per_s: float, seconds: float, steps: int = 5) -> Self:
-        """Up to the rate in equal steps, each a phase of its own."""
-        rates = [rate_per_s * number / steps for number in range(1, steps + 1)]
+    def through(cls, points: Iterable[Point]) -> Self:
+        """Straight lines through points of (second, rate, phase that begins there)."""
         return cls(
             tuple(
-                Piece(seconds=seconds / steps, from_per_s=rate, to_per_s=rate, phase=f"step {number}")
-                for number, rate in enumerate(rates, start=1)
+                Piece(seconds=end_s - begin_s, from_per_s=start, to_per_s=end, phase=phase)
+                for (begin_s, start, phase), (end_s, end, _) in itertools.pairwise(points)
+                if end_s > begin_s
             )
         )
 
     @classmethod
-    def spike(cls, rate_per_s: float, seconds: float, times: float = 3.0) -> Self:
-        """Two fifths at the rate, a fifth at several times as much, and two fifths to recover in."""
-        pieces = ((0.4, 1.0, STEADY), (0.2, times, SPIKE), (0.4, 1.0, RECOVERY))
-        return cls(
+    def named(cls, kind: str, peak_per_s: float, seconds: float) -> Self:
+        """The profile of one of `KINDS`."""
+        if kind not in SHAPES:
+            raise TidegaugeError(f"{kind!r} is no load profile", f"There are {', '.join(KINDS)}.")
+        return cls.through((share * seconds, height * peak_per_s, phase) for share, height, phase in SHAPES[kind])
+
+    def scaled(self, *, peak_per_s: float | None = None, seconds: float | None = None) -> "Profile":
+        """The same shape with another highest rate, another length, or both."""
+        rates = 1.0 if peak_per_s is None else peak_per_s / self.peak_per_s
+        times = 1.0 if seconds is None else seconds / self.duration_s
+        return Profile(
             tuple(
                 Piece(
-                    seconds=seconds * share, from_per_s=rate_per_s * height, to_per_s=rate_per_s * height, phase=phase
+                    seconds=piece.seconds * times,
+                    from_per_s=piece.from_per_s * rates,
+                    to_per_s=piece.to_per_s * rates,
+                    phase=piece.phase,
                 )
-                for share, height, phase in pieces
+                for piece in self.pieces
             )
         )
-
-    @classmethod
-    def day(cls, rate_per_s: float, seconds: float) -> Self:
-        """A trading day's curve with its peak at the rate, pressed into the time."""
-        return cls(
-            tuple(
-                Piece(seconds=seconds * share, from_per_s=rate_per_s * start, to_per_s=rate_per_s * end, phase=phase)
-                for phase, share, start, end in DAY
-            )
-        )
-
-    @classmethod
-    def named(cls, kind: str, rate_per_s: float, seconds: float) -> Self:
-        """The profile of one of `KINDS`."""
-        if kind not in KINDS:
-            raise TidegaugeError(f"{kind!r} is no load profile", f"There are {', '.join(KINDS)}.")
-        made: Self = getattr(cls, kind)(rate_per_s, seconds)
-        return made
 
     @property
     def duration_s(self) -> float:

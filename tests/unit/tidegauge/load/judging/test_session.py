@@ -106,7 +106,9 @@ def test_an_error_that_nobody_allowed_fails() -> None:
 
 def test_phases_are_judged_by_their_own_promises() -> None:
     """A slow spike breaks the promise of the spike, under its own name."""
-    session = session_of(Plan(profile=Profile.spike(200, 10), budgets=promise(**{"entry@spike__p99_due_ms": 50.0})))
+    session = session_of(
+        Plan(profile=Profile.named("spike", 600, 9), budgets=promise(**{"entry@spike__p99_due_ms": 50.0}))
+    )
     for _ in range(1_000):
         session.record("entry", "workflow", 400_000, "spike")
     session.tick()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge.errors import TidegaugeError
-from tidegauge.load.times.schedule import KINDS, FixedSchedule, LiveSchedule, Piece, Profile, Schedule
+from tidegauge.load.times.schedule import FixedSchedule, LiveSchedule, Piece, Profile, Schedule
+from tidegauge.load.times.shapes import KINDS
 
 RATES = st.floats(0.0, 500.0)
 PIECES = st.lists(
