@@ -1,8 +1,10 @@
 """The reference workloads: `locust -f load/locustfile.py --host http://127.0.0.1:8080`, the token in TRADEBOT_TOKEN.
 
-Users of `users/` are found by Locust itself; `--shape` gives it one of `shapes/`, whose peak `--users` and whose length
-`--run-time` replace. Before the load the bot is looked at, and after it, when Locust is about to leave, its invariants
-are judged: what broke, or could not be judged, is printed and becomes the exit status, however fast the answers were.
+Users of `users/` are found by Locust itself. In open loop, which is how our plugin runs them, those who trade and read
+arrive, and those who listen stand beside them. `--shape` gives Locust one of `shapes/`, whose peak `--users` and whose
+length `--run-time` replace; with `--class-picker` a person picks users and a shape in the web UI. Before the load the
+bot is looked at, and after it, when Locust is about to leave, its invariants are judged: what broke, or could not be
+judged, is printed and becomes the exit status, however fast the answers were.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-import gevent
 import httpx
 from locust import events
 from locust.runners import WorkerRunner
@@ -22,15 +23,19 @@ import invariants
 from aftermath import Before
 from shapes.closed import SHAPES
 from tidegauge.errors import TidegaugeError
-from tidegauge.load.ui import prefer_loopback
-from tidegauge.verdicts import SEVERITY, Verdict, worst
+from tidegauge.load import plugin
+from tidegauge.verdicts import SEVERITY, Verdict
+from users import access
 from users.acknowledger import Acknowledger
 from users.answers import Wrong
 from users.dashboard import Dashboard
 from users.lifecycle import Lifecycle
 from users.trader import Trader
+from users.watchers import Reconnector, SlowWatcher, Watcher
 
-__all__ = ["Acknowledger", "Dashboard", "Lifecycle", "Trader"]
+__all__ = ["Acknowledger", "Dashboard", "Lifecycle", "Reconnector", "SlowWatcher", "Trader", "Watcher"]
+
+plugin.register()  # before the listeners below, which use its session
 
 log = logging.getLogger("tidegauge.load")
 
@@ -40,23 +45,22 @@ WRONG_USE = TidegaugeError.exit_code
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: ArgumentParser, **_: Any) -> None:
-    """A shape by name; and the web interface, which can start a load on anything, is for this machine alone."""
+    """A shape by name."""
     group = parser.add_argument_group("Workload of the reference bot")
     group.add_argument("--shape", choices=list(SHAPES), help="load that changes over time; peak by -u, length by -t")
-    prefer_loopback(parser)
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def bind(environment: Any, **_: Any) -> None:
     """The shape that was asked for, and the invariants around the load; a worker only sends requests."""
-    if not os.environ.get("TRADEBOT_TOKEN"):
-        log.error("TRADEBOT_TOKEN is not set: give these users the token that the bot was started with.")
+    if not access.token():
+        log.error(access.MISSING)
         sys.exit(WRONG_USE)
+    os.environ["TIDEGAUGE_TOKEN"] = access.token()  # for the plugin, which asks for the bot's metrics
     if isinstance(environment.runner, WorkerRunner):
         return
-    # The loop's clock still stands where Locust began to import: without this --run-time loses the seconds since then.
-    gevent.get_hub().loop.update_now()
     options = environment.parsed_options
+    environment.available_shape_classes = {kind.__name__: kind() for kind in SHAPES.values()}
     if options is not None and options.shape:
         shape = SHAPES[options.shape](peak=options.num_users, seconds=options.run_time)
         shape.runner = environment.runner
@@ -86,7 +90,7 @@ class Watch:
             log.error("The bot does not say how it is before the load: %r", error)
 
     def judge(self, **_: Any) -> None:
-        """Judge, print, and leave with the status of the worst."""
+        """Judge, print, and hand it on."""
         if not self._started:
             return
         runner = self._environment.runner
@@ -98,20 +102,13 @@ class Watch:
         for finding in sorted(findings, key=lambda each: SEVERITY.index(each.verdict)):
             say = log.error if finding.verdict is Verdict.FAIL else log.info
             say("%s %s: %s", finding.verdict.replace("_", " "), finding.name, finding.reason)
-        session = getattr(self._environment, "tidegauge", None)
-        if session is not None:
-            for finding in findings:
-                session.add(finding)
-            return  # its own gate judges all that it holds
-        verdict = worst(finding.verdict for finding in findings)
-        failed = runner.errors or runner.exceptions  # Locust says so by itself, and nothing is worse
-        if verdict is Verdict.FAIL or (verdict is not Verdict.PASS and not failed):
-            self._environment.process_exit_code = verdict.exit_status
+        for finding in findings:
+            self._environment.tidegauge.add(finding)  # whose gate judges all that it holds
 
     def _api(self) -> httpx.Client:
         return httpx.Client(
             base_url=self._environment.host,
-            headers={"Authorization": f"Bearer {os.environ.get('TRADEBOT_TOKEN', '')}"},
+            headers=access.headers(),
             timeout=API_TIMEOUT_S,
             trust_env=False,
         )

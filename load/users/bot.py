@@ -19,7 +19,7 @@ import gevent
 from locust import FastHttpUser
 from locust.exception import RescheduleTask
 
-from users import meaning
+from users import access, meaning
 from users.answers import FINAL, Accepted, EntryAsked, ExitAsked, Refusal, Workflow, Wrong, read
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class BotUser(FastHttpUser):
     network_timeout = 20.0
 
     def __init__(self, environment: Any) -> None:
-        self.default_headers = {"Authorization": f"Bearer {os.environ.get('TRADEBOT_TOKEN', '')}"}
+        self.default_headers = access.headers()
         super().__init__(environment)
         worker = getattr(environment.runner, "worker_index", 0)
         self.random = random.Random(f"{os.environ.get('TIDEGAUGE_SEED', '0')}/{worker}/{next(_numbers)}")

@@ -7,7 +7,6 @@ every client of its cohort reads from the clock: they need no word from one anot
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Mapping
@@ -17,11 +16,12 @@ import gevent
 from locust import task
 from locust.exception import RescheduleTask, StopTest
 
-from tidegauge.load.sockets.delivery import SLOW, STORM
+from tidegauge.load.sockets.delivery import AGAIN, SLOW, STORM
 from tidegauge.load.sockets.dialing import Refused
 from tidegauge.load.sockets.heard import Tally
 from tidegauge.load.sockets.streams import Stream
 from tidegauge.load.sockets.users import SocketUser
+from users import access
 from users.stream import BOT
 
 AGAIN_WITHIN_S: Final = 10.0
@@ -36,18 +36,18 @@ class BotListener(SocketUser):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._token = os.environ.get("TRADEBOT_TOKEN", "")
-        if not self._token:
-            raise StopTest("TRADEBOT_TOKEN is not set: give these users the token that the bot was started with.")
+        if not access.token():
+            raise StopTest(access.MISSING)
 
     def headers(self) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {self._token}"}
+        return access.headers()
 
 
 class Watcher(BotListener):
     """A dashboard: hears everything, as fast as it comes."""
 
     weight = 5
+    standing = 5
     watch_s = 30.0
 
     @task
@@ -116,7 +116,7 @@ class Reconnector(BotListener):
                     raise RescheduleTask from refused
                 gevent.sleep(random.uniform(*TRY_AGAIN_S))
         if stream.wait_for_first(max(0.0, deadline_s - time.monotonic())):
-            self.session.record(f"{self.cohort} again", "service", max(0, stream.first_us - left_us))
+            self.session.record(f"{self.cohort} {AGAIN}", "service", max(0, stream.first_us - left_us))
         else:
             tally.count("silent")
         return stream

@@ -1,4 +1,4 @@
-"""The workloads under stock Locust: over the real bot everything is right, over a liar each user finds its own lie."""
+"""The workloads under plain Locust: over the real bot everything is right, over a liar each user finds its own lie."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from support.answered import condor, workflow
 from support.house import House, wait_for
 from support.locustfiles import swarm
+from tidegauge.load.judging import result
 
 # Locust alone takes seconds to start, and the bot under it as long again.
 pytestmark = pytest.mark.timeout(180)
@@ -32,13 +33,13 @@ def test_the_workloads_run_over_the_real_bot_and_find_nothing_wrong(house: House
     ended = swarm(
         tmp_path,
         house.target.url,
-        *("--headless", "-u", "8", "-r", "8", "-t", "4s"),
+        *("--headless", "-u", "20", "-r", "20", "-t", "4s"),
         token=house.target.token,
         TIDEGAUGE_PORT_CONTROL=str(house.target.ports["control"]),
     )
     assert ended.failures == {}, ended.said
     assert ended.verdicts() == dict.fromkeys(PASSING, "pass"), ended.said
-    assert ended.status == 0
+    assert ended.status in {0, 4}  # 4: four seconds are too short for a promise, or the machine was too busy to say
     assert {
         "POST /api/workflows/entry",
         "POST /api/workflows/exit",
@@ -51,6 +52,15 @@ def test_the_workloads_run_over_the_real_bot_and_find_nothing_wrong(house: House
     assert house.get("/api/alerts?state=active") == []
     strategies = house.get("/api/strategies?limit=1000")
     assert any(each["state"] == "closed" for each in strategies)
+
+
+class Quiet(ThreadingHTTPServer):
+    """A client that goes away in the middle of a sentence is no news here."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Nobody reads it."""
 
 
 class Liar(BaseHTTPRequestHandler):
@@ -111,8 +121,7 @@ def _alert() -> dict[str, Any]:
 
 @pytest.fixture
 def liar() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Liar)
-    server.daemon_threads = True
+    server = Quiet(("127.0.0.1", 0), Liar)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -125,7 +134,7 @@ def liar() -> Iterator[str]:
 
 def test_a_server_that_answers_fast_and_wrongly_fails(liar: str, tmp_path: Path) -> None:
     """Each lie is a failed request, named by what was wrong, and the books of such a bot are a failed invariant."""
-    ended = swarm(tmp_path, liar, "--headless", "-u", "8", "-r", "8", "-t", "4s")
+    ended = swarm(tmp_path, liar, "--headless", "-u", "40", "-r", "40", "-t", "4s")
     assert ended.status == 1, ended.said
     assert ended.failures["GET /api/positions"] == {"a fill did not change the position"}
     assert ended.failures["POST /api/workflows/entry"] == {"an idempotent replay made a second workflow"}
@@ -138,12 +147,25 @@ def test_a_server_that_answers_fast_and_wrongly_fails(liar: str, tmp_path: Path)
 
 @pytest.mark.load
 def test_a_shape_is_followed_to_its_end(liar: str, tmp_path: Path) -> None:
-    """--shape brings its own number of users and ends by itself; -u and -t only scale it."""
-    ended = swarm(tmp_path, liar, "--headless", "--shape", "step", "-u", "8", "-t", "3s")
+    """--shape brings its own number of closed users and ends by itself; -u and -t only scale it."""
+    closed = "--tidegauge-mode=closed"
+    ended = swarm(tmp_path, liar, "--headless", closed, "--shape", "step", "-u", "8", "-t", "3s")
     levels = [line.partition("updating to ")[2].split()[0] for line in ended.said.splitlines() if "updating to" in line]
     assert levels, ended.said
     assert set(levels) <= {"1", "2", "4", "8"}
     assert "Shape test stopping" in ended.said
+
+
+def test_a_shape_is_arrivals_in_open_loop(liar: str, tmp_path: Path) -> None:
+    """The same --shape is a rate over time with its phases, listeners stand beside it, and the server is looked at."""
+    path = tmp_path / "load.json"
+    swarm(tmp_path, liar, "--headless", "--shape", "spike", "-u", "40", "-t", "4s", f"--tidegauge-result={path}")
+    snapshot = result.read(path).snapshot
+    assert {row["phase"] for row in snapshot["clocks"] if row["clock"] == "workflow"} >= {"steady", "spike", "recovery"}
+    assert snapshot["generator"]["scheduled"] == pytest.approx(35.6, abs=2)  # 4 s at a peak of 40, mostly an eighth
+    assert snapshot["counters"]["ws.refused"] > 0  # this server has no stream
+    assert all(0 <= row["t_s"] <= snapshot["elapsed_s"] for row in snapshot["server"])
+    assert any(row["rss_bytes"] for row in snapshot["server"])
 
 
 @pytest.mark.load

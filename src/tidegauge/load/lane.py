@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from tidegauge.budgets import Budgets
 from tidegauge.config import LoadConfig
 from tidegauge.errors import TidegaugeError
-from tidegauge.load.judging import result
+from tidegauge.load.judging import result, slo
+from tidegauge.load.judging.session import ALL, MEASURED
 from tidegauge.load.times.clocks import hlog
 from tidegauge.process import Guarded, prefer
 from tidegauge.records import Finding, RunWriter
@@ -40,6 +41,21 @@ class LoadJob(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     seed: int
     overrides: tuple[str, ...] = ()
+    pid: int = 0  # the target's, where we started it
+    env: Mapping[str, str] = {}
+    is_ours: bool = True  # the workload that [load.slo] speaks of; else only promises that it measures count
+
+    def on(self, target: Target | None) -> Self:
+        """The same load on a target that is up, or on whatever stands at the host."""
+        facts = target.facts if target else {"TIDEGAUGE_URL": self.host, "TIDEGAUGE_SEED": str(self.seed)}
+        if target:
+            facts["TIDEGAUGE_URL"] = self.host or target.url
+        return msgspec.structs.replace(
+            self,
+            host=facts["TIDEGAUGE_URL"],
+            pid=target.pid if target else 0,
+            env=facts | dict(self.env),
+        )
 
     def argv(self, result_path: Path) -> list[str]:
         """What is started."""
@@ -53,6 +69,8 @@ class LoadJob(msgspec.Struct, frozen=True, kw_only=True):
             "warm-up": config.warm_up_s,
             "drain": config.drain_s,
             "seed": self.seed,
+            "pid": self.pid,
+            "promises": ALL if self.is_ours else MEASURED,
             "result": result_path,
             "log": result_path.with_suffix(".jsonl"),
         }
@@ -70,21 +88,56 @@ class LoadJob(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_load(
     job: LoadJob,
+    *,
     budgets: Budgets,
     writer: RunWriter,
-    *,
     cwd: Path,
     log_dir: Path,
-    env: Mapping[str, str],
     target: Target | None,
     show: Callable[[Finding | str], None],
 ) -> None:
     """The whole lane; the caller finishes the run."""
-    result_path = log_dir / "load.json"
+    done = run_locust(job, writer, cwd=cwd, log_dir=log_dir, target=target, show=show)
+    if (log := done.log).exists():
+        hlog(result.read_log(log), log.with_suffix(".hlog"))
+    names = set()
+    for finding in done.findings:
+        writer.add(finding)
+        show(finding)
+        names.add(finding.name)
+    promised = budgets if job.is_ours else Budgets({})
+    for finding in slo.unmet(promised, names, "it was promised, but this load did not come so far; see the others"):
+        writer.add(finding)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a Locust left behind: without a result one finding says why."""
+
+    result: result.Result | None
+    why: Finding | None
+    log: Path
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All there are."""
+        return self.result.findings if self.result else (self.why,) if self.why else ()
+
+
+def run_locust(
+    job: LoadJob,
+    writer: RunWriter,
+    *,
+    cwd: Path,
+    log_dir: Path,
+    target: Target | None,
+    show: Callable[[Finding | str], None],
+) -> Done:
+    """One Locust from its start to its end, whatever comes between."""
+    path = log_dir / "load.json"
     process = Guarded(
         "load",
-        job.argv(result_path),
-        env=os.environ | env,
+        job.argv(path),
+        env=os.environ | job.env,
         cwd=cwd,
         log=log_dir / "load.log",
         grace_s=GRACE_S,
@@ -95,15 +148,7 @@ def run_load(
         in_time = _wait(process, job.seconds_max, target, writer)
     finally:
         process.stop()
-    if (log := result_path.with_suffix(".jsonl")).exists():
-        hlog(result.read_log(log), log.with_suffix(".hlog"))
-    names = set()
-    for finding in _findings(process, result_path, in_time=in_time, seconds_max=job.seconds_max):
-        writer.add(finding)
-        show(finding)
-        names.add(finding.name)
-    for finding in budgets.unmet("load", names, "it was promised, but this load did not come so far; see the others"):
-        writer.add(finding)
+    return _done(process, path, in_time=in_time, seconds_max=job.seconds_max)
 
 
 def _wait(process: Guarded, seconds_max: float, target: Target | None, writer: RunWriter) -> bool:
@@ -118,15 +163,14 @@ def _wait(process: Guarded, seconds_max: float, target: Target | None, writer: R
     return True
 
 
-def _findings(process: Guarded, path: Path, *, in_time: bool, seconds_max: float) -> tuple[Finding, ...]:
-    name = "load/generator/finished"
-    if not in_time:
-        reason = f"Locust was not done after {seconds_max:g} s and was stopped; see {process.log}"
-        return (Finding(name=name, verdict=Verdict.NOT_MEASURED, reason=reason),)
-    try:
-        findings = result.read(path).findings
-    except TidegaugeError as error:
-        said = next((line.strip() for line in reversed(process.tail) if line.strip()), "nothing")
-        reason = f"{error} It ended with exit status {process.exit_status}, saying: {said[:300]}"
-        return (Finding(name=name, verdict=Verdict.NOT_MEASURED, reason=reason),)
-    return findings
+def _done(process: Guarded, path: Path, *, in_time: bool, seconds_max: float) -> Done:
+    name, found = "load/generator/finished", None
+    reason = f"Locust was not done after {seconds_max:g} s and was stopped; see {process.log}"
+    if in_time:
+        try:
+            found = result.read(path)
+        except TidegaugeError as error:
+            said = next((line.strip() for line in reversed(process.tail) if line.strip()), "nothing")
+            reason = f"{error} It ended with exit status {process.exit_status}, saying: {said[:300]}"
+    why = None if found else Finding(name=name, verdict=Verdict.NOT_MEASURED, reason=reason)
+    return Done(found, why, path.with_suffix(".jsonl"))

@@ -25,6 +25,7 @@ from tidegauge.load.arrivals.node import Node
 from tidegauge.load.arrivals.options import Settings
 from tidegauge.load.judging import result
 from tidegauge.load.judging.session import LoadSession
+from tidegauge.load.server.beside import Beside
 from tidegauge.load.times.clocks import Clocks, subject_of
 from tidegauge.verdicts import Verdict, worst
 
@@ -34,6 +35,7 @@ FINAL: Final = "tidegauge_final"
 START_AFTER_S: Final = 0.5
 FINAL_MARGIN_S: Final = 3.0
 NAMES_MAX: Final = 10_000
+LOOK_S: Final = 1.0
 logger = logging.getLogger("tidegauge.load")
 
 
@@ -56,8 +58,14 @@ class Plugin:
         self.node = Node(environment, self.session, report=self._report)
         if Settings.of(environment.parsed_options).open_loop:
             self._put_tokens()
+        self._beside: Beside | None = None
         hooks = environment.events
-        hooks.test_start.add_listener(self._test_start)
+        if self._is_worker:
+            hooks.test_start.add_listener(self._test_start)
+        else:
+            # The last of all who listen, so that whoever looks at the target before the load has looked by then.
+            gevent.spawn(hooks.test_start.add_listener, self._test_start)
+            gevent.spawn(self._look_on)
         hooks.test_stopping.add_listener(self._test_stopping)
         hooks.quitting.add_listener(self._quitting)
         hooks.request.add_listener(self._request)
@@ -82,6 +90,7 @@ class Plugin:
             parsed.tidegauge_workers = [node.id for node in clients.ready + clients.running + clients.spawning]
             parsed.tidegauge_start_at = time.time() + START_AFTER_S
         settings = Settings.of(parsed)
+        self._watch_target(settings)
         shaped = getattr(self._environment.shape_class, "profile", None)
         if settings.open_loop:
             self._put_tokens()
@@ -98,6 +107,31 @@ class Plugin:
         self.node.start(settings, self._classes, index=mine, of=len(settings.workers) or 1, shaped=shaped)
         if not self._is_worker and self.node.done:
             self.node.done.rawlink(lambda _done: gevent.spawn(self._end))
+
+    def _watch_target(self, settings: Settings) -> None:
+        """Has the target looked at, wherever it is now; a worker's master does so for all of them."""
+        host = self._environment.host or ""
+        if self._is_worker or (self._beside and self._beside.url == host):
+            return
+        self._unwatch()
+        if host.startswith(("http://", "https://")):
+            path = Path(settings.log).with_name("server.jsonl") if settings.log else None
+            self._beside = Beside(host, pid=settings.pid, metrics=settings.metrics, path=path)
+
+    def _unwatch(self) -> None:
+        beside, self._beside = self._beside, None
+        if beside:
+            beside.close()
+            for row in beside.rows():
+                self.session.see(row)
+
+    def _look_on(self) -> None:
+        """What was seen of the target goes to the session, whether a test runs or not."""
+        self._watch_target(Settings.of(self._environment.parsed_options))  # now, because a start costs a core something
+        while True:
+            gevent.sleep(LOOK_S)
+            for row in self._beside.rows() if self._beside else ():
+                self.session.see(row)
 
     def _end(self) -> None:
         """The schedule is over: so is the test, and a headless Locust."""
@@ -190,6 +224,7 @@ class Plugin:
         if self._is_worker:
             return
         self._test_stopping()  # Ctrl-C: nobody did it before
+        self._unwatch()
         self.session.close()
         parsed = self._environment.parsed_options
         findings = self.session.verdicts()
@@ -206,6 +241,8 @@ class Plugin:
 
 
 def _init(environment: Environment, **_: Any) -> None:
+    # The loop's clock still stands where Locust began to import: without this --run-time loses the seconds since then.
+    gevent.get_hub().loop.update_now()
     plugin = Plugin(environment)
     environment.tidegauge = plugin.session  # type: ignore[attr-defined]
     ui.install(environment)

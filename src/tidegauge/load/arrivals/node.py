@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
+import gevent.pool
 from locust import User
 from locust.env import Environment
 from locust.user.task import filter_tasks_by_tags
@@ -40,6 +41,7 @@ class Node:
         self._watch: Any = None
         self._tokens = 0
         self._drain_s = 0.0
+        self._standing: list[User] = []
 
     def start(
         self, settings: Settings, classes: list[type[User]], *, index: int, of: int, shaped: Profile | None
@@ -57,7 +59,10 @@ class Node:
         for kind in classes:
             kind.host = self._environment.host or kind.host
             filter_tasks_by_tags(kind, set(options.tags or ()) or None, set(options.exclude_tags or ()) or None)
-        work = Work(classes, f"{settings.seed}/{index}")
+        # A file in which everybody stands has nobody else to arrive.
+        coming = [kind for kind in classes if not standing(kind)] or classes
+        self._stand([kind for kind in classes if kind not in coming], index, of)
+        work = Work(coming, f"{settings.seed}/{index}")
         ticking = settings.ticking(schedule, index, of)
         self._generator = Generator(
             self._environment, self._session, work, schedule=ticking, in_flight_max=settings.in_flight
@@ -85,8 +90,20 @@ class Node:
         if self._watch:
             self._watch.kill()
             self._watch = None
+            for user in self._standing:
+                user.stop(force=True)
+            self._standing.clear()
             self._session.ended_s = time.perf_counter()
             self._report()
+
+    def _stand(self, classes: list[type[User]], index: int, of: int) -> None:
+        """This process's part of those who stand: they run as Locust's own users do, until the test is over."""
+        group = gevent.pool.Group()
+        for kind in classes:
+            for _ in range(index, standing(kind), of):
+                user = kind(self._environment)
+                user.start(group)
+                self._standing.append(user)
 
     def _generate(self, generator: Generator, work: Work, warm: int, started_s: float) -> None:
         if not work.kinds:
@@ -118,6 +135,11 @@ class Node:
                 reported_s = now_s
                 self._report()
             gevent.sleep(LOOK_S)
+
+
+def standing(kind: type[User]) -> int:
+    """How many of a class stand beside the arrivals: who listens is due at no time, and leaves at none."""
+    return int(getattr(kind, "standing", 0))
 
 
 class Core:

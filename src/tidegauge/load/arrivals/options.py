@@ -11,7 +11,7 @@ import msgspec
 
 from tidegauge.config import load_load
 from tidegauge.errors import TidegaugeError
-from tidegauge.load.judging.session import Plan
+from tidegauge.load.judging.session import ALL, MEASURED, Plan
 from tidegauge.load.times.schedule import FixedSchedule, LiveSchedule, Profile, Schedule, Spacing
 from tidegauge.load.times.shapes import KINDS
 
@@ -36,6 +36,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain: float = 10.0
     result: str = ""
     log: str = ""
+    pid: int = 0
+    metrics: str = "/metrics"
+    promises: str = ALL
     budget: tuple[str, ...] = ()
     start_at: float = 0.0
     workers: tuple[str, ...] = ()
@@ -70,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             profile=schedule.profile if schedule and self.open_loop else None,
             warm_up_s=self.warm_up if self.warm_up >= 0 else file.load.warm_up_s,
             open_loop=self.open_loop,
+            promises=self.promises,
         )
 
     def ticking(self, schedule: Schedule | None, index: int, of: int) -> FixedSchedule | LiveSchedule:
@@ -114,4 +118,7 @@ def add_arguments(parser: Any) -> None:
     add("drain", "seconds to wait at the end for what is in flight", type=float)
     add("result", "where to write the result as JSON", form=False)
     add("log", "where to write each second's histograms, a line of JSON each", form=False)
+    add("pid", "the target's process, where it is not the one that listens at the host", form=False, type=int)
+    add("metrics", "where the target tells its metrics, below the host; empty: nowhere", form=False)
+    add("promises", "which of [load.slo] must be measured", form=False, choices=(ALL, MEASURED))
     add("budget", "NAME=LIMIT instead of a promise's own; repeatable", form=False, action="append", default=[])

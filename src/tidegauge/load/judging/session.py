@@ -16,6 +16,9 @@ import msgspec
 from tidegauge.budgets import Budgets
 from tidegauge.load.judging import honesty, slo
 from tidegauge.load.judging.honesty import Generator
+from tidegauge.load.server import leaks
+from tidegauge.load.server.rows import ServerRow
+from tidegauge.load.sockets.delivery import SUBJECTS, judge_sockets
 from tidegauge.load.times import phases
 from tidegauge.load.times.clocks import Clocks
 from tidegauge.load.times.schedule import Profile
@@ -29,6 +32,11 @@ ROW_OPEN_S: Final = 8
 OUTBOX_MAX: Final = 600
 
 
+# Which promises a load answers for: every one that was made, or those that it has something to say about.
+ALL: Final = "all"
+MEASURED: Final = "measured"
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for, as far as it decides how to read the samples."""
 
@@ -36,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile | None = None
     warm_up_s: float = -1.0
     open_loop: bool = True
+    promises: str = ALL
 
     @property
     def cut_s(self) -> float:
@@ -62,6 +71,7 @@ class LoadSession:
         self.total = Clocks()
         self.outbox: list[tuple[int, Clocks]] = []
         self.server: list[dict[str, Any]] = []
+        self._looks: list[ServerRow] = []
         self.workers: dict[str, bool] = {}
         self._rows: list[dict[str, Any]] = []
         self._open: dict[int, Clocks] = {}
@@ -91,6 +101,15 @@ class LoadSession:
     def add(self, finding: Finding) -> None:
         """What another room found out: an invariant, a gap, a knee. The last of a name counts."""
         self._findings = [other for other in self._findings if other.name != finding.name] + [finding]
+
+    def see(self, row: ServerRow) -> None:
+        """A look at the target, put on the axis of this run; one of another time is of no use here."""
+        t_s = row.t_s - self.started_s
+        if 0 <= t_s <= self.elapsed_s:
+            self._looks.append(msgspec.structs.replace(row, t_s=t_s))
+            self.server.append(msgspec.to_builtins(self._looks[-1]))
+        if len(self.server) > ROWS_MAX:
+            del self.server[::2], self._looks[::2]
 
     def take(self) -> list[tuple[int, Clocks]]:
         """Closes the interval, and hands over all that were not handed over yet: (second, what came)."""
@@ -155,10 +174,12 @@ class LoadSession:
         if not self.plan.open_loop:  # closed users are due whenever they are: only their core can lie
             honest = [finding for finding in honest if finding.name.endswith(("/cpu_share", "/workers_lost"))]
         found = slo.Judge(self.total, budgets, self._seconds()).findings()
-        found += self._recovery(found)
+        found += [*self._recovery(found), *self._sockets()]
         found = [*honest, *honesty.withdraw(found, honest), *self._findings]
         unmet = "it was promised, but nothing of this load measured it; mend the load or remove the promise"
-        return found + budgets.unmet(slo.LANE, {finding.name for finding in found}, unmet)
+        if self.plan.promises == MEASURED:
+            return found
+        return found + slo.unmet(budgets, {finding.name for finding in found}, unmet)
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as builtins."""
@@ -205,6 +226,20 @@ class LoadSession:
             lengths[piece.phase] = lengths.get(piece.phase, 0.0) + max(end_s - max(at_s, cut_s), 0.0)
             at_s += piece.seconds
         return lengths
+
+    def _sockets(self) -> list[Finding]:
+        """What was pushed to our clients, and whether the target keeps what they cost it."""
+        counted = dict.fromkeys(phase for *_, phase in self.total.histograms if phase != phases.WARM_UP)
+        rows = []
+        for subject in SUBJECTS:
+            heard = self.total.select("service", subject, counted)
+            rows.append({"subject": subject, "clock": "service", "count": heard.count, "p99_us": heard.value_at(0.99)})
+        found = judge_sockets(self.total.counters, rows, self.plan.budgets)
+        leak = leaks.sockets_finding(self._looks)
+        # Most loads are too short for a trend, or of another machine: nobody was promised one.
+        if leak.verdict is not Verdict.NOT_MEASURED or leaks.NAME in self.plan.budgets.by_name:
+            found.append(leak)
+        return found
 
     def _recovery(self, found: list[Finding]) -> list[Finding]:
         """How long after a spike until p99 keeps its promise again."""

@@ -11,18 +11,20 @@ is a fail, as it is to Locust itself.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from tidegauge.budgets import Budgets
+from tidegauge.load.sockets.delivery import SUBJECTS as HEARD  # messages, which `judge_sockets` judges
 from tidegauge.load.times.clocks import Clocks, Histogram
 from tidegauge.load.times.phases import WARM_UP
 from tidegauge.records import Budget, Finding
 from tidegauge.verdicts import Verdict
 
 LANE: Final = "load"
+KNEE: Final = f"{LANE}/knee/"
 # Measure, clock of a step, clock of a workflow, share.
 PERCENTILES: Final = (
     ("p50_due_ms", "due", "workflow", 0.5),
@@ -45,7 +47,8 @@ class Judge:
 
     def findings(self) -> list[Finding]:
         """Every figure of every subject, and of its phases where the run has several."""
-        subjects = dict.fromkeys(subject for subject, clock, _ in self._clocks.histograms if clock != "lag")
+        named = (subject for subject, clock, _ in self._clocks.histograms if clock != "lag")
+        subjects = dict.fromkeys(subject for subject in named if subject not in HEARD)
         phases = list(dict.fromkeys(phase for *_, phase in self._clocks.histograms if phase != WARM_UP))
         found: list[Finding] = []
         for subject in subjects:
@@ -94,6 +97,11 @@ class Judge:
             budgets = Budgets({name: NO_ERRORS})
         finding = budgets.judge(name, failed / count, "1")
         return msgspec.structs.replace(finding, evidence={"failed": failed, "of": count})
+
+
+def unmet(budgets: Budgets, measured: Collection[str], reason: str) -> list[Finding]:
+    """Promises that nothing measured. The knee's is another verb's: no single load can keep it or break it."""
+    return [finding for finding in budgets.unmet(LANE, measured, reason) if not finding.name.startswith(KNEE)]
 
 
 def errors_of(subject: str, phase: str) -> str:

@@ -41,6 +41,7 @@ class KneeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to begin, how fine to end, how long it may take."""
 
     slo_ms: float
+    promise: str = ""  # in words, where it is not `slo_ms` for all
     start_per_s: float = 20.0
     factor: float = 2.0
     resolution: float = 0.025  # half the width of the last bracket
@@ -201,7 +202,7 @@ def find_knee(measure: Measure, settings: KneeSettings, seed: int) -> Knee:
 def knee_finding(knee: Knee, settings: KneeSettings, budgets: Budgets) -> Finding:
     """The knee against its budget, with what was at its end first."""
     evidence = {"proven_per_s": knee.proven_per_s, "steps": [_facts(step) for step in knee.steps]}
-    promise = f"p99 from due time within {settings.slo_ms:g} ms"
+    promise = settings.promise or f"p99 from due time within {settings.slo_ms:g} ms"
     interval = knee.interval
     if interval is None:
         verdict = Verdict.UNDECIDED if knee.proven_per_s else Verdict.NOT_MEASURED

@@ -140,9 +140,9 @@ class Tally:
             self._told_at_us = received_us
             self.flush()
 
-    def lag(self, us: int) -> None:
-        """How late we ourselves were to read what had arrived."""
-        self._record(self.cohort, "lag", us)
+    def unread(self, us: int) -> None:
+        """How late we ourselves were to read what had arrived; the generator's lag is another thing."""
+        self._record(self.cohort, "reading", us)
 
     def count(self, name: Counted, n: int = 1) -> None:
         self._session.count(f"{self.cohort}.{name}", n)

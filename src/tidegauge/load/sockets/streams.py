@@ -141,7 +141,7 @@ class Stream:
         if said:
             seconds, nanoseconds = TIMESPEC.unpack(said[0][2])
             received_us = seconds * 1_000_000 + nanoseconds // 1000
-            self._tally.lag(max(0, now_us - received_us))
+            self._tally.unread(max(0, now_us - received_us))
         self._take(_buffer[:size], received_us)
 
     def _take(self, data: memoryview, received_us: int) -> None:

@@ -35,6 +35,7 @@ class SocketUser(User):
 
     abstract = True
     cohort = HEALTHY
+    standing = 1  # so many of them listen beside the arrivals of an open loop; weights are for a closed one
     dialect: Dialect
     receive_buffer_bytes: int | None = None
     stamped = True  # false where what counts is when the client reads, not when its machine receives

@@ -1,7 +1,8 @@
 """The four clocks of a load, kept whole: every sample counts, and what several workers measured adds up bin for bin.
 
 `service` is how long an answer took, `due` how long it took from the time at which its question was due, `workflow` the
-same of a whole workflow, and `lag` how late the generator itself was. Each lives in a histogram by subject, clock and
+same of a whole workflow, and `lag` how late the generator itself was. (Beside these four, `reading` is how long what a
+socket had received lay there unread.) Each lives in a histogram by subject, clock and
 phase; its bins are those of an HdrHistogram of microseconds with three digits, kept as a sparse dict, because recording
 then costs a fifth of a microsecond and a worker's part of a second is a short list. Counters add up, peaks keep the
 largest. `Clocks.take` hands over what came since the last time, `merge` adds it to another; `hlog` writes intervals in
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-Clock = Literal["service", "due", "workflow", "lag"]
+Clock = Literal["service", "due", "workflow", "lag", "reading"]
 Key = tuple[str, str, str]
 
 # The layout of an HdrHistogram from 1 us on with three digits: 2 048 bins of 1 us, then 1 024 for each doubling.

@@ -7,6 +7,9 @@ import pytest
 from tidegauge.budgets import Budgets
 from tidegauge.load.judging.session import ROWS_MAX, LoadSession, Plan
 from tidegauge.load.judging.slo import rank_bounds, samples_for, tightest_p99_ms
+from tidegauge.load.server import leaks
+from tidegauge.load.server.rows import ServerRow
+from tidegauge.load.sockets.heard import Dialect, Mark, Opening, Tally
 from tidegauge.load.times.clocks import Clocks
 from tidegauge.load.times.phases import WARM_UP, recovery_s
 from tidegauge.load.times.schedule import Profile
@@ -199,3 +202,48 @@ def test_a_wrong_slo_names_its_line(toml: Callable[[str], TomlFile]) -> None:
 
     with pytest.raises(TidegaugeError, match=r"tidegauge.toml:3: load.slo.p99: is not subject/measure"):
         Budgets.read(toml('\n[load.slo]\n"p99" = { max = 1, unit = "ms", why = "w" }\n'))
+
+
+def test_looks_at_the_target_lie_on_the_axis_of_the_run() -> None:
+    """A row says how long after the beginning it was made; what was seen before or after the run is another's."""
+    time = Time()
+    session = LoadSession(Plan(), clock=time)
+    time.now_s = 110.0
+    for t_s in (99.0, 103.5, 111.0):
+        session.see(ServerRow(t_s=t_s, wall_s=0.0, fds=7))
+    assert [(row["t_s"], row["fds"]) for row in session.snapshot()["server"]] == [(3.5, 7)]
+
+
+def test_a_target_that_keeps_sockets_is_named() -> None:
+    """Sockets that rise beside the load all the time are a fail of the load; too few looks are nobody's finding."""
+    session = session_of(Plan())
+    for second in range(10):
+        session.see(ServerRow(t_s=100.0 + second, wall_s=0.0, sockets=second, fds=second, client_sockets=0))
+    assert not [finding for finding in session.verdicts() if finding.name == leaks.NAME]
+    for look in range(100):
+        session.see(ServerRow(t_s=100.0 + look / 10, wall_s=0.0, sockets=3 * look, fds=3 * look, client_sockets=0))
+    assert named(session, leaks.NAME).verdict is Verdict.FAIL
+
+
+def test_what_sockets_heard_is_judged_without_its_warm_up() -> None:
+    """A lost message fails, delivery is what came after the warm-up, and all of it under the cohort's name alone."""
+    session = session_of(Plan(budgets=promise(ws__delivery_p99_ms=10.0)))
+    session.record("ws", "service", 900_000, WARM_UP)
+    for _ in range(500):
+        session.record("ws", "service", 2_000, "steady")
+    for name, n in (("messages", 501), ("numbered", 501), ("timed", 501), ("missed", 1), ("connected", 1)):
+        session.count(f"ws.{name}", n)
+    session.tick()
+    assert named(session, "load/ws/gaps").verdict is Verdict.FAIL
+    assert named(session, "load/ws/delivery_p99_ms").value == pytest.approx(2, rel=0.01)
+    assert not [finding for finding in session.verdicts() if finding.name == "load/ws/throughput_per_s"]
+
+
+def test_a_socket_that_reads_late_is_no_late_generator() -> None:
+    """What lay unread in a socket is that clock's alone; the lag of arrivals stays what it was."""
+    session = session_of(Plan())
+    tally = Tally(session, "ws slow", Dialect(lambda _last: Opening("/ws"), lambda _payload: Mark()))
+    for _ in range(5_000):
+        tally.unread(4_000_000)
+    session.tick()
+    assert session.generator().lag_p99_us <= 10

@@ -1,0 +1,107 @@
+"""`tidegauge load --profile knee`: the highest rate at which a target keeps its promises, and what stops it there.
+
+    find_knee ─▶ measure(rate, seconds) ─▶ a Locust at that rate ─▶ Step ─▶ ... ─▶ load/knee/rate_per_s
+
+Any target and any locustfile: `lane` runs each step as it runs a load, `knee` knows what the step says. What else a
+step found out, such as an invariant of the workload that broke, is a finding of the search too; that promises break
+beyond the knee is what it looks for.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tidegauge.budgets import Budgets
+from tidegauge.load.judging import result
+from tidegauge.load.knee.locusts import Limits, Ran, step_of
+from tidegauge.load.knee.search import KneeSettings, find_knee, knee_finding
+from tidegauge.load.knee.steps import Step
+from tidegauge.load.lane import LoadJob, run_locust
+from tidegauge.records import Finding, RunWriter
+from tidegauge.target import Target
+from tidegauge.verdicts import SEVERITY
+
+KNEE: Final = "knee"
+SECONDS_MAX: Final = 300.0
+# Connections are made and caches filled in it; what a step asks for in vain is answered within the other, or is late.
+WARM_UP_S: Final = 1.0
+DRAIN_S: Final = 2.0
+KEPT: Final = "load/invariants/"
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person says about a search; the rest are the settings of the load."""
+
+    slo_ms: float
+    seconds_max: float = SECONDS_MAX
+
+
+def run_knee(
+    search: Search,
+    job: LoadJob,
+    *,
+    budgets: Budgets,
+    writer: RunWriter,
+    cwd: Path,
+    log_dir: Path,
+    target: Target | None,
+    show: Callable[[Finding | str], None],
+) -> None:
+    """The whole search; the caller finishes the run."""
+    limits = Limits.of(budgets, search.slo_ms)
+    others = f"each promised p99 kept, and {search.slo_ms:g} ms from due time where there is none,"
+    settings = KneeSettings(
+        slo_ms=search.slo_ms,
+        promise=others if limits.own_ms else "",
+        start_per_s=job.config.rate,
+        seconds_max=search.seconds_max,
+    )
+    kept: dict[str, Finding] = {}
+    steps = 0
+
+    def measure(rate: float, seconds: float) -> Step:
+        nonlocal steps
+        steps += 1
+        began_s = time.monotonic()
+        config = msgspec.structs.replace(
+            job.config,
+            profile="constant",
+            rate=rate,
+            seconds=WARM_UP_S + seconds,
+            warm_up_s=WARM_UP_S,
+            drain_s=DRAIN_S,
+        )
+        done = run_locust(
+            msgspec.structs.replace(job, config=config),
+            writer,
+            cwd=cwd,
+            log_dir=log_dir / f"step-{steps:02}",
+            target=target,
+            show=lambda _said: None,
+        )
+        seen = tuple(result.read_log(done.log)) if done.log.exists() else ()
+        for finding in done.findings:
+            if finding.name.startswith(KEPT):
+                kept[finding.name] = min((kept.get(finding.name, finding), finding), key=_severity)
+        ran = Ran(done.result, seen, time.monotonic() - began_s, done.why.reason if done.why else "")
+        step = step_of(ran, limits, rate=rate, seconds=seconds, warm_up_s=WARM_UP_S, in_flight_max=config.in_flight)
+        show(_line(step))
+        return step
+
+    found = knee_finding(find_knee(measure, settings, job.seed), settings, budgets)
+    for finding in (found, *kept.values()):
+        writer.add(finding)
+        show(finding)
+
+
+def _severity(finding: Finding) -> int:
+    return SEVERITY.index(finding.verdict)
+
+
+def _line(step: Step) -> str:
+    """What a person who waits sees of it."""
+    said = f"{step.rate_per_s:8.4g}/s for {step.seconds:4.1f} s: {step.outcome.value.replace('_', ' ')}, "
+    return said + (step.reason or f"p99 {step.p99_ms:.4g} ms, done {step.achieved_share:.2%}")
