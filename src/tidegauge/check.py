@@ -30,7 +30,7 @@ from tidegauge.records import Finding, RunWriter
 from tidegauge.target import Target
 from tidegauge.verdicts import Verdict, worst
 
-MISSING_LANES = ("load", "soak")
+MISSING_LANES = ("soak",)
 # Lines waiting to be judged; a workload that prints faster than this drains is held back, not cut.
 LINES_WAITING_MAX = 10_000
 WAIT_S = 0.1
@@ -108,8 +108,9 @@ def run_check(
     seed: int,
     log_dir: Path,
     show: Callable[[Finding | str], None],
+    then: Callable[[Target], None],
 ) -> None:
-    """The whole lane; the caller finishes the run."""
+    """The whole lane, and what else is to be done `then` while the target is up; the caller finishes the run."""
     recorder = Recorder(budgets, writer, show)
     unmet = "it has a budget, but nothing measured it; mend the workload or remove the budget"
     try:
@@ -117,6 +118,7 @@ def run_check(
             show(f"target ready at {target.url or f'pid {target.pid}'} after {target.ready_s:.2f} s")
             recorder.add(budgets.judge("check/target/ready_s", target.ready_s, "s"))
             _work(workload, target, recorder, cwd=config.root)
+            then(target)
     except TargetError as error:
         for line in error.tail:
             show(line)

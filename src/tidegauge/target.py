@@ -21,7 +21,7 @@ from typing import Self
 
 from tidegauge.config import CheckConfig, Command, Need, TargetConfig, Values, port_names
 from tidegauge.errors import TargetDied, TargetNotReady
-from tidegauge.process import Guarded
+from tidegauge.process import Guarded, prefer
 
 # The resolution of `ready_s`: short beside any start-up, long enough to leave the target the core.
 READY_POLL_S = 0.01
@@ -92,6 +92,11 @@ class Target:
     def pid(self) -> int:
         """The target itself, not its guard."""
         return self._running["target"].pid
+
+    def prefer(self) -> None:
+        """Whoever else uses this machine is not what is measured."""
+        for process in self._running.values():
+            prefer(process.pid)
 
     @property
     def grace_s(self) -> float:

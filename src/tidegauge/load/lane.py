@@ -144,6 +144,8 @@ def run_locust(
         error_sink=show,
     )
     prefer(process.pid)
+    if target:
+        target.prefer()  # it too: beside a preferred generator it would wait for everybody else's work
     try:
         in_time = _wait(process, job.seconds_max, target, writer)
     finally:
