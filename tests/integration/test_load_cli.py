@@ -95,3 +95,46 @@ def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], said: str) 
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "results").exists()
+
+
+def test_an_api_is_loaded_from_its_document(tmp_path: Path) -> None:
+    """--openapi finds the API where its document says, asks what only reads, and the repository's promises of another
+    workload are nobody's business.
+    """
+    with locusts.serving(tmp_path) as server:
+        (tmp_path / "tidegauge.toml").write_text(TARGET.format(server="none.py", log=tmp_path / "sent.json"))
+        answers = {"200": {"description": "a look"}}
+        paths = {"/look": {"get": {"responses": answers}}, "/buy": {"post": {"responses": answers}}}
+        document = {"openapi": "3.0.0", "servers": [{"url": server.url}], "paths": paths}
+        (tmp_path / "api.json").write_text(json.dumps(document))
+        done = tidegauge(tmp_path, "--openapi", "api.json", "--rate", "40", "--seconds", "1.5")
+    found = {finding.name: finding for finding in read_run(find_run(tmp_path / "results" / "runs")).findings}
+    assert found["load/GET |look/throughput_per_s"].value == pytest.approx(40, rel=0.3), done.stderr
+    assert not [name for name in found if "buy" in name]
+    assert not [name for name in found if name.startswith("load/look/")]
+    assert done.returncode in {0, 4}
+
+
+def test_a_document_without_an_address_wants_one(tmp_path: Path) -> None:
+    """A file that names no server is wrong use without --host."""
+    (tmp_path / "api.json").write_text('{"openapi": "3.0.0", "paths": {}}')
+    done = tidegauge(tmp_path, "--openapi", "api.json")
+    assert done.returncode == 2
+    assert "does not say where its API is" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_knee_is_searched_with_a_locust_a_step(tmp_path: Path) -> None:
+    """Each step is a load of its own, and a search without the time for an answer says what it could prove."""
+    (tmp_path / "theirs.py").write_text(locusts.FOREIGN)
+    with locusts.serving(tmp_path) as server:
+        words = ("--profile", "knee", "--rate", "40", "--seconds", "12", "--slo-ms", "5000")
+        done = tidegauge(tmp_path, "--host", server.url, "-f", "theirs.py", *words)
+    (knee,) = read_run(find_run(tmp_path / "results" / "runs")).findings
+    assert knee.name == "load/knee/rate_per_s"
+    assert knee.verdict in {Verdict.UNDECIDED, Verdict.NOT_MEASURED}, done.stderr  # 4: the machine was too busy
+    assert "12 s were not enough" in knee.reason or "not honest" in knee.reason
+    (first, *_) = knee.evidence["steps"]
+    assert first["rate_per_s"] == 40
+    assert first["offered"] == pytest.approx(120, abs=45)
+    assert list((tmp_path / "results" / "runs").glob("*.logs/step-01/load.json"))

@@ -1,0 +1,86 @@
+"""A step as it is read from what a Locust left behind: who was late, who was to blame, and what was never done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tidegauge.budgets import Budgets
+from tidegauge.load.judging.result import SCHEMA, Result
+from tidegauge.load.knee.locusts import Limits, Ran, step_of
+from tidegauge.load.knee.steps import Outcome, Slice, Step
+from tidegauge.load.times.clocks import Clocks
+from tidegauge.load.times.phases import WARM_UP
+from tidegauge.records import Budget, Finding
+from tidegauge.verdicts import Verdict
+
+SECONDS = 10
+RATE = 100
+
+
+def second(*, late: int = 0, failed: int = 0, dropped: int = 0, phase: str = "steady") -> Clocks:
+    """A hundred arrivals of `entry`, whose limit is 50 ms."""
+    clocks = Clocks()
+    clocks.add("arrivals/scheduled", RATE)
+    clocks.add("arrivals/dropped", dropped)
+    for number in range(RATE - dropped):
+        clocks.record("entry", "workflow", phase, 80_000 if number < late else 10_000)
+    clocks.add("errors/entry/steady", failed)
+    return clocks
+
+
+def ran(clocks: list[Clocks], *findings: Finding, **counters: int) -> Ran:
+    snapshot: dict[str, Any] = {
+        "counters": counters,
+        "generator": {"scheduled": RATE * len(clocks)},
+        "server": [{"t_s": 1.0, "wall_s": 2.0, "cpu_share": 0.5}],
+    }
+    told = Result(schema=SCHEMA, findings=findings, snapshot=snapshot, clocks={})
+    return Ran(told, tuple((float(number), 1.0, each) for number, each in enumerate(clocks)), 12.0)
+
+
+def read(what: Ran, *, in_flight_max: int = 2_000, slo_ms: float = 500.0) -> Step:
+    limits = Limits.of(Budgets({"load/entry/p99_due_ms": Budget(max=50, unit="ms", why="w")}), slo_ms)
+    return step_of(what, limits, rate=RATE, seconds=SECONDS, warm_up_s=1.0, in_flight_max=in_flight_max)
+
+
+def of_generator(measure: str) -> Finding:
+    return Finding(name=f"load/generator/{measure}", verdict=Verdict.NOT_MEASURED, reason="it was")
+
+
+def test_an_arrival_is_late_by_its_own_promise() -> None:
+    """A workflow with a promised p99 is held to that, and the warm-up second counts for nothing."""
+    step = read(ran([second(late=90, phase=WARM_UP), *[second(late=2) for _ in range(SECONDS)]]))
+    assert step.slices == (Slice(RATE, 2),) * SECONDS
+    assert step.outcome is Outcome.BROKEN
+    assert step.p99_ms == pytest.approx(500 * 80 / 50, rel=0.01)  # so far beyond its limit, on the scale of the other
+    assert step.server[0].cpu_share == 0.5
+
+
+def test_late_and_failed_is_one_arrival() -> None:
+    """An arrival is over once, whatever was wrong with it; one that never left is over too."""
+    step = read(ran([second(), second(late=3, failed=2, dropped=1), second(failed=4)]))
+    assert [each.over for each in step.slices] == [4, 4]
+
+
+def test_the_drops_of_a_pool_that_holds_them_all_are_the_targets() -> None:
+    """A pool as large as rate times limit is full of late arrivals: the target is at its end, not the generator."""
+    full = ran([second(), *[second(dropped=40)] * 3], of_generator("dropped"), **{"arrivals/dropped": 120})
+    assert read(full).outcome is Outcome.BROKEN
+    assert read(full).achieved_share == pytest.approx(0.7)
+    small = read(full, in_flight_max=10)
+    assert small.outcome is Outcome.NOT_MEASURED
+    assert "dropped" in small.reason
+
+
+def test_a_generator_that_was_late_says_nothing_about_the_target() -> None:
+    """Whatever else was wrong with the generator leaves the step without an outcome, with the reason."""
+    step = read(ran([second()] * 3, of_generator("cpu_share")))
+    assert (step.outcome, step.reason) == (Outcome.NOT_MEASURED, "cpu_share: it was")
+
+
+def test_a_locust_that_came_to_nothing_is_no_step() -> None:
+    """Without a result there is a reason and the time that it cost."""
+    step = read(Ran(None, (), 3.0, "it broke"))
+    assert (step.outcome, step.reason, step.took_s) == (Outcome.NOT_MEASURED, "it broke", 3.0)
