@@ -94,7 +94,8 @@ class BenchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `tidegauge load` does unless it is told otherwise; `slo` holds promises: `tidegauge.load.judging.slo`.
 
-    `slo_ms` is how late a workflow without a promised p99 may be while the knee is searched for.
+    `metrics` is the path below the target's URL at which it tells how it is, in the words of Prometheus. `slo_ms` is
+    how late a workflow without a promised p99 may be while the knee is searched for.
     """
 
     locustfile: str = ""
@@ -106,6 +107,7 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     warm_up_s: Annotated[float, Meta(ge=-1, le=86_400)] = -1.0
     drain_s: Seconds = 10.0
     processes: Annotated[int, Meta(ge=1, le=256)] = 1
+    metrics: str = ""
     slo_ms: Annotated[float, Meta(gt=0, le=1_000_000)] = 100.0
     slo: dict[str, Any] = {}
 

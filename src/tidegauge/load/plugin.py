@@ -116,7 +116,7 @@ class Plugin:
         self._unwatch()
         if host.startswith(("http://", "https://")):
             path = Path(settings.log).with_name("server.jsonl") if settings.log else None
-            self._beside = Beside(host, pid=settings.pid, metrics=settings.metrics, path=path)
+            self._beside = Beside(host, pid=settings.pid, metrics=settings.metrics_path, path=path)
 
     def _unwatch(self) -> None:
         beside, self._beside = self._beside, None

@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     result: str = ""
     log: str = ""
     pid: int = 0
-    metrics: str = "/metrics"
+    metrics: str = ""
     promises: str = ALL
     budget: tuple[str, ...] = ()
     start_at: float = 0.0
@@ -75,6 +75,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             open_loop=self.open_loop,
             promises=self.promises,
         )
+
+    @property
+    def metrics_path(self) -> str:
+        """Below the host; empty where nobody said that this target has any: a stranger's server is asked nothing more
+        than what the load asks.
+        """
+        return self.metrics or load_load(Path.cwd()).load.metrics
 
     def ticking(self, schedule: Schedule | None, index: int, of: int) -> FixedSchedule | LiveSchedule:
         """This worker's part of it."""
@@ -119,6 +126,6 @@ def add_arguments(parser: Any) -> None:
     add("result", "where to write the result as JSON", form=False)
     add("log", "where to write each second's histograms, a line of JSON each", form=False)
     add("pid", "the target's process, where it is not the one that listens at the host", form=False, type=int)
-    add("metrics", "where the target tells its metrics, below the host; empty: nowhere", form=False)
+    add("metrics", "where the target tells its metrics, such as /metrics; empty: as [load] says", form=False)
     add("promises", "which of [load.slo] must be measured", form=False, choices=(ALL, MEASURED))
     add("budget", "NAME=LIMIT instead of a promise's own; repeatable", form=False, action="append", default=[])
