@@ -160,6 +160,14 @@ class Steps(LoadTestShape):
     assert rates[0] < 35 < max(rates), (rates, outcome.output)  # 20, and later 50
 
 
+def test_the_run_time_begins_with_the_test(tmp_path: Path) -> None:
+    """What a foreign file takes to import is not taken from --run-time."""
+    slow = "import time\nend = time.perf_counter() + 2\nwhile time.perf_counter() < end:\n    pass\n" + OURS
+    with locusts.serving(tmp_path) as server:
+        outcome = locusts.run(tmp_path, slow, server.url, "-t", "2s", "-u", "10", "-r", "10", profile="users")
+    assert outcome.snapshot["elapsed_s"] > 1.8
+
+
 def test_closed_users_are_timed_as_they_are(tmp_path: Path) -> None:
     """Closed, Locust's users run as they do without us: they have a service time, and no due time."""
     with locusts.serving(tmp_path) as server:

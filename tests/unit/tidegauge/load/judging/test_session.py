@@ -228,7 +228,8 @@ def test_a_target_that_keeps_sockets_is_named() -> None:
 def test_what_sockets_heard_is_judged_without_its_warm_up() -> None:
     """A lost message fails, delivery is what came after the warm-up, and all of it under the cohort's name alone."""
     session = session_of(Plan(budgets=promise(ws__delivery_p99_ms=10.0)))
-    session.record("ws", "service", 900_000, WARM_UP)
+    for _ in range(100):
+        session.record("ws", "service", 900_000, WARM_UP)
     for _ in range(500):
         session.record("ws", "service", 2_000, "steady")
     for name, n in (("messages", 501), ("numbered", 501), ("timed", 501), ("missed", 1), ("connected", 1)):
