@@ -3,9 +3,10 @@
 Locust's events are all that is used. `init` makes the `LoadSession` and hangs it on the environment; in open loop it
 puts `Token` in the place of the user classes, which become what arrivals choose from. When a test starts, each
 generating process (`node`) lays out its share of the schedule: the master names the workers and a common moment. A
-request goes into the session's clocks; reports carry a worker's intervals to its master. A test that stops is drained
-first, on every worker, before Locust tears it down. In `quitting`, when the last sample is here, the verdict becomes
-the process's exit status: 0 pass, 1 fail, 3 undecided, 4 not measured.
+request goes into the session's clocks, and so do the looks of a sampler that runs beside this process; reports carry a
+worker's intervals to its master. A test that stops is drained first, on every worker, before Locust tears it down. In
+`quitting`, when the last sample is here, the verdict becomes the process's exit status: 0 pass, 1 fail, 3 undecided, 4
+not measured.
 """
 
 import logging

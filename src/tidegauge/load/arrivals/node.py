@@ -1,7 +1,8 @@
 """One generating process: Locust's worker, or Locust alone. It generates while a test runs, and reports each second.
 
-`start` lays out the schedule and goes on in greenlets; `stop` waits for what is in flight and closes the books. The
-process watches its own core too: a window of CPU_WINDOW_S that is busy from end to end makes every figure doubtful.
+`start` lays out the schedule, lets those who stand beside it begin, and goes on in greenlets; `stop` waits for what is
+in flight and closes the books. The process watches its own core too: a window of CPU_WINDOW_S that is busy from end to
+end makes every figure doubtful.
 """
 
 import collections

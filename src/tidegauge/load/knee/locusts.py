@@ -41,7 +41,8 @@ class Limits(msgspec.Struct, frozen=True):
         own = {}
         for name, budget in budgets.by_name.items():
             lane, subject, measure = name.split("/")
-            if lane == "load" and measure == MEASURE and budget.max is not None:
+            is_workflow = not {"|", "@"} & set(subject)  # neither a step nor a phase
+            if lane == "load" and measure == MEASURE and is_workflow and budget.max is not None:
                 own[subject] = budget.max
         return cls(slo_ms, own)
 

@@ -58,6 +58,18 @@ def test_an_arrival_is_late_by_its_own_promise() -> None:
     assert step.server[0].cpu_share == 0.5
 
 
+def test_only_promises_of_workflows_are_limits_of_arrivals() -> None:
+    """A step's promise is no workflow's, and neither is that of a phase which the search does not have."""
+    promised = (
+        "load/entry/p99_due_ms",
+        "load/GET |x/p99_due_ms",
+        "load/entry@spike/p99_due_ms",
+        "load/entry/p50_due_ms",
+    )
+    budget = Budget(max=50, unit="ms", why="w")
+    assert Limits.of(Budgets(dict.fromkeys(promised, budget)), 500).own_ms == {"entry": 50}
+
+
 def test_late_and_failed_is_one_arrival() -> None:
     """An arrival is over once, whatever was wrong with it; one that never left is over too."""
     step = read(ran([second(), second(late=3, failed=2, dropped=1), second(failed=4)]))
