@@ -31,8 +31,8 @@ seconds = 1.5
 """
 
 
-def tidegauge(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tidegauge", "load", *arguments]
+def tidegauge(folder: Path, *arguments: str, verb: str = "load") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tidegauge", verb, *arguments]
     environment = os.environ | {"COLUMNS": "200"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=55, check=False)
 
@@ -138,3 +138,18 @@ def test_the_knee_is_searched_with_a_locust_a_step(tmp_path: Path) -> None:
     assert first["rate_per_s"] == 40
     assert first["offered"] == pytest.approx(120, abs=45)
     assert list((tmp_path / "results" / "runs").glob("*.logs/step-01/load.json"))
+
+
+def test_the_load_is_a_part_of_the_check(tmp_path: Path) -> None:
+    """`check` puts the load of [load] on the target that it has running, and judges it by the same promises."""
+    (tmp_path / "theirs.py").write_text(locusts.FOREIGN)
+    (tmp_path / "work.py").write_text("""print('{"name": "check/work/done", "verdict": "pass", "reason": "it is"}')""")
+    written = TARGET.format(server=Path(stalling.__file__), log=tmp_path / "sent.json")
+    (tmp_path / "tidegauge.toml").write_text(written + '\n[check]\nworkload = "{python} work.py"\n')
+    done = tidegauge(tmp_path, verb="check")
+    found = {finding.name: finding for finding in read_run(find_run(tmp_path / "results" / "runs")).findings}
+    assert found["check/work/done"].verdict is Verdict.PASS
+    assert found["load/look/p50_due_ms"].budget, done.stderr
+    assert found["load/look/p50_due_ms"].verdict in {Verdict.PASS, Verdict.NOT_MEASURED}
+    assert len(json.loads((tmp_path / "sent.json").read_text())) == 60
+    assert "load/lane/verdict" not in found
