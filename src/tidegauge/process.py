@@ -21,6 +21,7 @@ from tidegauge.output import Output, Sink
 START_S_MAX = 30.0
 POLL_S = 0.005
 PREFERENCE = -20  # the most that the scheduler knows
+PREFERENCE_SECOND = -10  # before everybody else, and behind who measures it
 # The guard needs this much longer than it grants its processes.
 GUARD_MARGIN_S = guard.KILL_S_MAX + 5.0
 
@@ -173,10 +174,10 @@ class Guarded:
             self._status = -1
 
 
-def prefer(pid: int) -> None:
+def prefer(pid: int, preference: int = PREFERENCE) -> None:
     """Ask the scheduler to let a session that measures go first, which root may: others' work then lengthens its pairs
     and no longer decides how many there are time for. At a load of 23 on two cores 12 took as long as 8."""
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, PREFERENCE)
+        os.setpriority(os.PRIO_PROCESS, pid, preference)
         # Linux may give each session an equal share; a process's own preference then counts within its session only.
-        Path(f"/proc/{pid}/autogroup").write_text(str(PREFERENCE), encoding="ascii")
+        Path(f"/proc/{pid}/autogroup").write_text(str(preference), encoding="ascii")

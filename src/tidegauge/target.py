@@ -21,7 +21,7 @@ from typing import Self
 
 from tidegauge.config import CheckConfig, Command, Need, TargetConfig, Values, port_names
 from tidegauge.errors import TargetDied, TargetNotReady
-from tidegauge.process import Guarded, prefer
+from tidegauge.process import PREFERENCE_SECOND, Guarded, prefer
 
 # The resolution of `ready_s`: short beside any start-up, long enough to leave the target the core.
 READY_POLL_S = 0.01
@@ -94,9 +94,9 @@ class Target:
         return self._running["target"].pid
 
     def prefer(self) -> None:
-        """Whoever else uses this machine is not what is measured."""
+        """Whoever else uses this machine is not what is measured; who asks comes first, for it must not be late."""
         for process in self._running.values():
-            prefer(process.pid)
+            prefer(process.pid, PREFERENCE_SECOND)
 
     @property
     def grace_s(self) -> float:
