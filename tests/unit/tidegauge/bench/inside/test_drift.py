@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tidegauge.bench.inside import drift
 from tidegauge.bench.inside.drift import DEPTHS, PAGE_BYTES
@@ -33,21 +34,21 @@ for _ in range({SLICES}):
 try:
     moved.moved(fail)
 except LookupError as error:
-    places.append(str(error))
-print(json.dumps(places))
+    said = str(error)
+print(json.dumps(dict(places=places, said=said)))
 """
 
 
-def looked() -> list[list[int]]:
-    """An integer's and a string of bytes' place in a page, and the depth, of each slice; then what a failure said."""
+def looked() -> dict[str, Any]:
+    """`places`: an integer's and a string of bytes' in a page, and the depth, of each slice; what a failure `said`."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=50, check=True)
-    places: list[list[int]] = json.loads(done.stdout)
-    return places
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen
 
 
 def test_no_two_slices_in_a_row_begin_at_one_place() -> None:
     """A place that makes code slower is one slice's, never a whole process's."""
-    *places, _ = looked()
+    places = looked()["places"]
     for what, least in ((0, SLICES // 2), (1, SLICES // 4), (2, DEPTHS)):
         seen = [place[what] for place in places]
         assert len(set(seen)) >= least
@@ -61,4 +62,4 @@ def test_both_sides_drift_alike() -> None:
 
 def test_what_a_slice_raises_arrives() -> None:
     """An error of the suite passes through all that was put between it and us."""
-    assert looked()[-1] == "of the suite"
+    assert looked()["said"] == "of the suite"
