@@ -158,9 +158,11 @@ class LakeWriter:
 
     async def _drain(self, queue: _TableQueue) -> None:
         async with queue.turn:
+            # What comes while this is written waits for its turn: else a busy bot would commit without a pause.
+            left = len(queue)
             try:
-                while len(queue):
-                    await self._write_batch(queue)
+                while left > 0 and len(queue):
+                    left -= await self._write_batch(queue)
                     queue.error = ""
             except (StoreError, QueueFull) as error:
                 queue.failures += 1
@@ -168,7 +170,8 @@ class LakeWriter:
                 log.warning("lake_write_failed", table=queue.table, error=queue.error)
                 raise
 
-    async def _write_batch(self, queue: _TableQueue) -> None:
+    async def _write_batch(self, queue: _TableQueue) -> int:
+        """How many rows that were."""
         if queue.batch is None:
             if queue.version is None:
                 queue.version = await self._door.run(self._directory.version, queue.table)
@@ -177,15 +180,17 @@ class LakeWriter:
             count = min(len(queue.waiting), self._settings.batch_max)
             rows = [queue.waiting.popleft()[1] for _ in range(count)]
             queue.batch = _Batch(version=queue.version, since_s=since_s, rows=rows)
+        count = len(queue.batch.rows)
         try:
             await self._door.run(self._directory.append, queue.table, queue.batch.rows, queue.batch.version)
         except UnwritableRows as error:
-            log.error("lake_rows_unwritable", table=queue.table, rows=len(queue.batch.rows), error=str(error))
-            queue.dropped += len(queue.batch.rows)
+            log.error("lake_rows_unwritable", table=queue.table, rows=count, error=str(error))
+            queue.dropped += count
             queue.batch = None
-            return
+            return count
         queue.batch = None
         queue.commits += 1
         # The first commit counts too: a bot that is restarted often must not skip its housekeeping for ever.
         if queue.commits % self._settings.maintain_commits == 1:
             await self._door.run(self._directory.maintain, queue.table)
+        return count

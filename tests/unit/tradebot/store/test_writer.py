@@ -73,6 +73,31 @@ def test_rows_become_one_commit_a_table_every_interval(open_writer: Any, samples
     assert seconds(tmp_path, samples) == list(range(6))
 
 
+def test_rows_that_come_during_a_commit_wait_for_the_next_interval(
+    open_writer: Any, samples: Any, tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast rows come, a table is committed once an interval: a busy bot never commits without a pause."""
+
+    async def main() -> list[int]:
+        async with open_writer() as writer:
+
+            def write_while_more_comes(*args: Any, **kwargs: Any) -> None:
+                if disk.writes < 20:
+                    writer.add(greeks(samples, 1 + disk.writes))
+                disk.write(*args, **kwargs)
+
+            monkeypatch.setattr(delta, "write_deltalake", write_while_more_comes)
+            writer.add(greeks(samples, 0))
+            commits = []
+            for _ in range(3):
+                await asyncio.sleep(3.1)
+                commits.append(writer.facts()["greeks"]["commits"])
+            return commits
+
+    assert run_virtual(main()) == [1, 2, 3]
+    assert seconds(tmp_path, samples) == [0, 1, 2, 3]
+
+
 def test_stop_writes_what_waits_and_the_next_writer_goes_on(open_writer: Any, samples: Any, tmp_path: Path) -> None:
     """Nothing waits for the interval at the end, and versions go on after a restart so that nothing is skipped."""
 
