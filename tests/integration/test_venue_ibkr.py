@@ -520,6 +520,25 @@ def test_the_client_forgets_what_is_over() -> None:
     on_gateway(test)
 
 
+def test_positions_are_told_when_asked_for_and_not_again() -> None:
+    """A fill after the question is told as an execution alone: the subscription that answered has ended."""
+
+    async def test(rig: Rig) -> None:
+        venue, heard = await rig.connect()
+        told: list[object] = []
+        assert venue._live is not None
+        venue._live.session.ib.positionEvent += told.append
+        await venue.place(intent("w1"))
+        await until(lambda: heard.fills, "the fill")
+        assert len(await venue.positions()) == len(told) == 1
+        await venue.place(intent("w2"))
+        await until(lambda: len(heard.fills) == 2, "another fill")
+        await venue.account()  # answered after whatever was sent before
+        assert len(told) == 1
+
+    on_gateway(test)
+
+
 def test_a_fill_without_its_commission_is_reported_in_the_end() -> None:
     """When the commission never comes the fill is reported once, free of charge, and counted."""
 

@@ -9,7 +9,7 @@ one does so before it waits for anything, or two entries at once would both take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -19,6 +19,7 @@ from tradebot.domain.strategies import Strategy, StrategyPlan, StrategyState
 from tradebot.domain.units import Money, PerUnitDelta
 
 UNKNOWN = Decimal("NaN")
+_UNCERTAIN = (StrategyState.PENDING, StrategyState.PARTIAL)
 
 
 class Exposure(msgspec.Struct, frozen=True):
@@ -69,18 +70,27 @@ class Situation(msgspec.Struct, frozen=True):
 
 def present(exposure: Exposure, symbol: str, groups: Mapping[str, str]) -> Situation:
     """`groups` maps a symbol to the name of those it moves with; one without an entry moves alone."""
-    alive = [(each, units) for each in exposure.strategies if (units := _units_at_risk(each)) > 0]
     group = groups.get(symbol, symbol)
+    shares, risk, group_risk, symbol_positions = 0, Decimal(0), Decimal(0), 0
+    for strategy in exposure.strategies:  # once: a desk holds hundreds, and each entry looks at all of them
+        units = _units_at_risk(strategy)
+        if units <= 0:
+            continue
+        plan = strategy.plan
+        at_risk = _risk(plan, units)
+        shares += _shares(plan, units)
+        risk += at_risk
+        if groups.get(plan.symbol, plan.symbol) == group:
+            group_risk += at_risk
+        symbol_positions += plan.symbol == symbol
     return Situation(
         equity=exposure.equity,
         portfolio=exposure.portfolio,
         symbol=exposure.by_symbol.get(symbol, FLAT),
-        shares=sum(_shares(each.plan, units) for each, units in alive),
-        risk=_sum(_risk(each.plan, units) for each, units in alive),
-        group_risk=_sum(
-            _risk(each.plan, units) for each, units in alive if groups.get(each.plan.symbol, each.plan.symbol) == group
-        ),
-        symbol_positions=sum(each.plan.symbol == symbol for each, _ in alive),
+        shares=shares,
+        risk=risk,
+        group_risk=group_risk,
+        symbol_positions=symbol_positions,
         orders_in_flight=exposure.orders_in_flight,
         vix=exposure.vix,
     )
@@ -107,19 +117,17 @@ def after(proposal: EntryProposal, groups: Mapping[str, str]) -> Situation:
 
 def _units_at_risk(strategy: Strategy) -> int:
     """While legs are on their way any unit may turn out to be held."""
-    if strategy.state in {StrategyState.PENDING, StrategyState.PARTIAL}:
-        return strategy.quantity
-    return strategy.remaining if strategy.state is StrategyState.OPEN else 0
+    state = strategy.state
+    if state is StrategyState.OPEN:
+        return strategy.remaining
+    return strategy.quantity if state in _UNCERTAIN else 0
 
 
 def _risk(plan: StrategyPlan, units: int) -> Money:
     """A plan that cannot lose is a mistake in the plan, not a reason to let it through."""
-    return plan.max_loss * units if plan.max_loss.is_finite() and plan.max_loss > 0 else UNKNOWN
+    loss = plan.max_loss
+    return loss * units if loss.is_finite() and loss > 0 else UNKNOWN
 
 
 def _shares(plan: StrategyPlan, units: int) -> int:
-    return sum(leg.contract.multiplier for leg in plan.legs) * units
-
-
-def _sum(amounts: Iterable[Money]) -> Money:
-    return sum(amounts, Decimal(0))
+    return sum([leg.contract.multiplier for leg in plan.legs]) * units

@@ -7,6 +7,7 @@ its long strike. `spread_of` then knows each delta and chooses. `plan_of` adds s
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
@@ -73,21 +74,30 @@ def spread_candidates(
         raise StrategyError(f"the chain of {chain.symbol} lists no two strikes {reach:f} points apart")
     years = year_fraction(expiry, at)
     grid = np.array([float(strike) for strike in shorts])
-    ends = []
-    for sigma in (sigma_guess / SIGMA_REACH, sigma_guess * SIGMA_REACH):
-        delta = price_and_greeks(spot, grid, years, sigma, 0.0, 0.0, right is Right.CALL).delta
-        ends.append(int(np.argmin(np.abs(np.abs(delta) - settings.short_delta))))
-    low, high = sorted(ends)
+    sigmas = [[sigma_guess / SIGMA_REACH], [sigma_guess * SIGMA_REACH]]
+    delta = price_and_greeks(spot, grid, years, sigmas, 0.0, 0.0, right is Right.CALL).delta
+    low, high = sorted(np.abs(np.abs(delta) - settings.short_delta).argmin(axis=1).tolist())
     picks = np.unique(np.linspace(low, high, min(SHORTS_MAX, high - low + 1)).round().astype(int)).tolist()
     chosen = set()
     for short in (shorts[pick] for pick in picks):
-        further = [strike for strike in listed if _further_out(right, strike, short)]
-        if further:
-            chosen |= {short, _nearest_width(further, short, settings)}
+        wing = _wing(listed, short, right, settings)
+        if wing is not None:
+            chosen |= {short, wing}
     return tuple(
         OptionContract(symbol=chain.symbol, expiry=expiry, strike=strike, right=right, multiplier=chain.multiplier)
         for strike in sorted(chosen)
     )
+
+
+def _wing(listed: list[Decimal], short: Decimal, right: Right, settings: SpreadSettings) -> Decimal | None:
+    """Of ascending strikes the one further out that is nearest to the wished width, found without a look at each."""
+    if right is Right.CALL:
+        begin, end, wish = bisect_right(listed, short), len(listed), short + settings.width_points
+    else:
+        begin, end, wish = 0, bisect_left(listed, short), short - settings.width_points
+    place = bisect_left(listed, wish, begin, end)  # it stands here or just before
+    near = listed[max(place - 1, begin) : min(place + 1, end)]
+    return _nearest_width(near, short, settings) if near else None
 
 
 def spread_of(view: ChainView, right: Right, settings: SpreadSettings) -> Spread:

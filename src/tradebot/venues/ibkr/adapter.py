@@ -97,7 +97,7 @@ class IbkrVenue:
     async def positions(self) -> tuple[Position, ...]:
         """Positions in options; what else the account may hold is none of the bot's."""
         live = self._connected()
-        rows = await live.session.request("positions", live.session.ib.reqPositionsAsync)
+        rows = await live.session.positions()
         latest = {row.contract.conId: row for row in rows if row.account == live.account}
         found = []
         for row in latest.values():

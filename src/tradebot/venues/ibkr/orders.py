@@ -18,6 +18,7 @@ from tradebot.domain.errors import OrderRejected, VenueError
 from tradebot.domain.orders import FINAL_ORDER_STATES, Fill, OrderIntent, OrderState
 from tradebot.kernel.clock import Clock
 from tradebot.venues.ibkr import mapping
+from tradebot.venues.ibkr.client import Reader, Writer
 from tradebot.venues.ibkr.settings import IbkrSettings
 from tradebot.venues.port import VenueListener
 
@@ -45,7 +46,10 @@ class Orders:
         self._listener = listener
         self._clock = clock
         self._settings = settings
+        self._writer = Writer(ib)
+        self._reader = Reader(ib)
         self._by_client_id: dict[str, ib_async.Trade] = {}  # working and recently finished
+        self._unfinished: dict[str, ib_async.Trade] = {}  # of them those that are not among `finished`
         self.finished: dict[ib_async.Order, ib_async.Trade] = {}
         self.pending: dict[str, _Pending] = {}  # by execution id
         self._awaited = 0  # callers that wait for commissions
@@ -60,7 +64,7 @@ class Orders:
     @property
     def working(self) -> int:
         """Ours alone: while completed orders are asked for, the client holds every one of the day."""
-        return sum(1 for trade in self._by_client_id.values() if not trade.isDone())
+        return sum(1 for trade in self._unfinished.values() if not trade.isDone())
 
     def close(self) -> None:
         """Fills still waiting for a commission are dropped: the venue tells them, complete, to whoever asks again."""
@@ -77,10 +81,11 @@ class Orders:
         """Hand it to the wire; one that this connection already knows is not sent twice."""
         if intent.client_id in self._by_client_id:
             return
-        if self.working >= self._settings.orders_working_max:
-            raise OrderRejected(f"{self.working} orders are already working", remedy="Cancel some first")
+        # Counted one by one only where it may matter.
+        if len(self._unfinished) >= self._settings.orders_working_max <= (working := self.working):
+            raise OrderRejected(f"{working} orders are already working", remedy="Cancel some first")
         order = mapping.order_for(intent, account)
-        self._by_client_id[intent.client_id] = self._ib.placeOrder(mapping.contract_for(intent.contract), order)
+        self._know(self._writer.place(mapping.contract_for(intent.contract), order))
 
     def cancel(self, client_id: str) -> None:
         trade = self._by_client_id.get(client_id)
@@ -103,8 +108,9 @@ class Orders:
         }
 
     def _know(self, trade: ib_async.Trade) -> None:
-        if trade.order.orderRef:
-            self._by_client_id.setdefault(trade.order.orderRef, trade)
+        client_id = trade.order.orderRef
+        if client_id and self._by_client_id.setdefault(client_id, trade) is trade and trade.order not in self.finished:
+            self._unfinished[client_id] = trade
 
     def _on_open_order(self, trade: ib_async.Trade) -> None:
         """Only who it is: its state comes as an order status, which the gateway sends along with it."""
@@ -206,6 +212,8 @@ class Orders:
 
     def _finish(self, trade: ib_async.Trade) -> None:
         self.finished[trade.order] = trade
+        if self._unfinished.get(trade.order.orderRef) is trade:
+            del self._unfinished[trade.order.orderRef]
         while len(self.finished) > self._settings.orders_finished_max:
             self._purge(self.finished.pop(next(iter(self.finished))))
 

@@ -83,6 +83,7 @@ class Session:
                 f"no connection to the gateway at {where}: {self.lost_reason or results[0]!r}",
                 remedy="Start the gateway, enable its API, and use a client id that nobody else uses",
             )
+        self.client.cancelPositions()  # a connection begins with asking for them
         if settings.market_data_type != 1:
             self.ib.reqMarketDataType(settings.market_data_type)
 
@@ -123,6 +124,14 @@ class Session:
         finally:
             if self.connected:
                 self.client.cancelAccountSummary(req_id)
+
+    async def positions(self) -> list[ib_async.Position]:
+        """Ask for all, and end it: it is a subscription, which would tell each fill a second time from then on."""
+        try:
+            return list(await self.request("positions", self.ib.reqPositionsAsync))
+        finally:
+            if self.connected:
+                self.client.cancelPositions()
 
     def cut(self, reason: str) -> None:
         """Give the connection up at once: the gateway is there but does not answer."""

@@ -20,6 +20,7 @@ from tradebot.domain.strategies import StrategyKind, StrategyPlan
 from tradebot.domain.units import PerUnitDelta
 from tradebot.pricing.calendar import days_to_expiry, year_fraction
 from tradebot.pricing.european import price_and_greeks
+from tradebot.strategies import spread
 from tradebot.strategies.registry import BUILDERS, builder
 from tradebot.strategies.view import SpreadSettings
 
@@ -303,3 +304,24 @@ def test_of_two_expiries_equally_near_the_later_is_taken() -> None:
     made = builder(VERTICAL)
     chosen = made.candidates(chain, 600.0, AT, made.settings, 0.18)
     assert {contract.expiry for contract in chosen} == {date(2027, 1, 11)}
+
+
+@given(
+    points=st.sets(st.integers(1, 400), min_size=1, max_size=40),
+    short=st.integers(1, 400),
+    width=st.integers(1, 60),
+    right=st.sampled_from(Right),
+)
+@settings(derandomize=True, max_examples=300)
+def test_a_wing_is_the_nearest_of_all_strikes_further_out(
+    points: set[int], short: int, width: int, right: Right
+) -> None:
+    """Found without a look at each strike, it is the one that a look at each finds; none where there is none."""
+    listed = [Decimal(point) / 2 for point in sorted(points)]
+    wish = SpreadSettings(short_delta=PerUnitDelta(0.16), width_points=Decimal(width) / 2)
+    strike = Decimal(short) / 2
+    further = [each for each in listed if (each > strike if right is Right.CALL else each < strike)]
+    nearest = min(
+        further, key=lambda each: (abs(abs(each - strike) - wish.width_points), abs(each - strike)), default=None
+    )
+    assert spread._wing(listed, strike, right, wish) == nearest
