@@ -48,6 +48,10 @@ class BotCollector(Collector):
             resident_pages = int(STATM.read_text(encoding="ascii").split()[1])
             used_bytes = resident_pages * os.sysconf("SC_PAGE_SIZE")
             yield GaugeMetricFamily("bot_memory_used_bytes", "Resident memory.", value=used_bytes)
+        lag_s = bot.pauses.loop_lag_s
+        yield GaugeMetricFamily("bot_loop_lag_seconds", "The latest that a timer came in the last second.", value=lag_s)
+        collecting_s = bot.pauses.collecting_s
+        yield CounterMetricFamily("bot_gc_pause_seconds", "Time that collecting garbage took.", value=collecting_s)
         tasks = len(bot.supervisor.alive())
         yield GaugeMetricFamily("bot_background_tasks", "Services and jobs that are alive.", value=tasks)
         restarts = bot.supervisor.restarts

@@ -41,6 +41,7 @@ from tradebot.kernel.bounds import Bounds
 from tradebot.kernel.bus import Bus
 from tradebot.kernel.clock import Clock
 from tradebot.kernel.event_log import EventLog
+from tradebot.kernel.pauses import Pauses
 from tradebot.kernel.supervisor import Supervisor
 from tradebot.market.board import QuoteBoard
 from tradebot.market.lines import MarketLines
@@ -86,6 +87,8 @@ class Bot:
             seed=settings.seed,
         )
         self.outbox = Outbox(self.store.journal, self.bus)
+        self.pauses = Pauses(clock, bounds)
+        self._virtual = virtual
         self.supervisor = Supervisor(bounds, seed=settings.seed, jobs_max=settings.jobs_max)
         self.alerts = Alerts(clock, bounds, self._on_alert)
         self.strategies = Strategies(bounds, self._on_strategy)
@@ -198,6 +201,9 @@ class Bot:
         await self._recorder.catch_up(self.store.lake, self.inbox.orders.all(), since=self.clock.now() - LAKE_LOOK_BACK)
         if self._event_log is not None:
             self.supervisor.service("event_log", self._event_log.serve)
+        if not self._virtual:  # there nothing is late, and a timer every moment would be all that happens
+            self.pauses.start()
+            self.supervisor.service("pauses", self.pauses.serve)
         self.supervisor.service("recorder", self._recorder.serve)
         self.supervisor.service("coming_up", self._coming_up.serve)
         self.supervisor.service("reconciler", self._when_ready(self.reconciler.serve))
@@ -214,6 +220,7 @@ class Bot:
         """Leave no task, thread, socket or file behind; harmless when already stopped."""
         self._coming_up.done.clear()
         await self.supervisor.stop()
+        self.pauses.stop()
         await self.venue.close()
         self._recorder.close()
         if self._event_log is not None:

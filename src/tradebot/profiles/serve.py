@@ -7,6 +7,7 @@ ends with status 1, so that whoever watches the process knows.
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import datetime
 from pathlib import Path
 
@@ -27,6 +28,8 @@ async def serve(settings: Settings, *, epoch: datetime, event_log: Path | None) 
     failed = asyncio.create_task(_end_when_failed(bot, server), name="failed")
     try:
         await bot.start()
+        # What the start made lives as long as we do; walking it at each full collection made that a pause of 0.2 s.
+        gc.freeze()
         await server.serve()
     except SystemExit:  # uvicorn's way of saying that the port is taken
         raise SettingsError(

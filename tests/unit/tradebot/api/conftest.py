@@ -153,6 +153,12 @@ class Monitoring:
     last_cycle_ms: float = 12.5
 
 
+@dataclass
+class Pauses:
+    loop_lag_s: float = 0.004
+    collecting_s: float = 0.75
+
+
 class FakeBot:
     def __init__(self, **api: Any) -> None:
         self.settings = Settings(Api(**api))
@@ -172,6 +178,7 @@ class FakeBot:
         self.breaker = Breaker()
         self.venue = Venue()
         self.monitoring = Monitoring()
+        self.pauses = Pauses()
         self.started_at = START - timedelta(seconds=30)
         self.ready = True
         self.order_attempts = 12

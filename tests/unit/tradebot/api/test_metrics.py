@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
+from tidegauge.load.prometheus import read_metrics
 from tradebot.api.metrics import registry_of
 
 Run = Any
@@ -37,6 +38,8 @@ def test_the_metrics_tell_the_bots_facts(run: Run) -> None:
         assert facts["bot_ready", ""] == 1
         assert facts["bot_memory_used_bytes", ""] > 1_000_000
         assert facts["bot_background_tasks", ""] == 0
+        assert facts["bot_loop_lag_seconds", ""] == 0.004
+        assert facts["bot_gc_pause_seconds_total", ""] == 0.75
         assert facts["bot_cycle_duration_seconds", ""] == 0.0125
         assert facts["bot_cycles_total", ""] == 7
         assert facts["bot_order_attempts_total", ""] == 12
@@ -57,6 +60,17 @@ def test_the_metrics_tell_the_bots_facts(run: Run) -> None:
         later = await scrape(world)
         assert later["bot_streaming_connection_state", ""] == 0
         assert later["bot_guard_active", "guard=breaker"] == 0
+
+    run(scenario)
+
+
+def test_the_load_lane_reads_lag_and_pauses(run: Run) -> None:
+    """What an observer that knows no bot looks for by its name's shape is there, in the unit that the name says."""
+
+    async def scenario(world: Any) -> None:
+        seen = read_metrics((await world.http.get("/metrics")).text)
+        assert (seen.loop_lag_ms, seen.gc_pauses_s) == (4.0, 0.75)
+        assert seen.queues["bus.api"].capacity == 10_000
 
     run(scenario)
 
