@@ -1,8 +1,9 @@
-"""The reference bot's WebSocket, as a client reads it: numbers from 1 in each connection, losses told by `GAP`.
+"""The reference bot's WebSocket, as a client reads it: the stream's numbers, and losses told by `GAP`.
 
 Most messages carry the instant of their telling. What happened elsewhere or earlier carries that instant instead: its
-age is the venue's or the journal's, and says nothing about delivery. The bot does not resume: whoever comes back hears
-a new stream, and asks over REST for what he missed.
+age is the venue's or the journal's, and says nothing about delivery. Whoever comes back says which number he heard
+last, and the bot goes on behind it, with what it told meanwhile or with a `GAP`: what he was away for comes late, and
+its delivery took that long. Greetings and answers are his alone and carry no number.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import msgspec
 
 from tidegauge.load.sockets.heard import Dialect, Mark, Opening
 
-PATH: Final = "/ws"
-WANTS_QUOTES: Final = '{"subscribe":["quotes"]}'
+PATH: Final = "/ws?subscribe=quotes"
 TOLD_ELSEWHERE: Final = frozenset({"FILL", "ALERT", "DECISION", "ORDER_PLACED", "ORDER_UPDATE"})
 
 
@@ -36,8 +36,8 @@ def read(payload: bytes) -> Mark:
     return Mark(told.seq, int(told.at.timestamp() * 1e6 + 0.5), told.dropped)
 
 
-def opening(last: int | None) -> Opening:  # noqa: ARG001 - the bot begins anew whatever was heard before
-    return Opening(PATH, (WANTS_QUOTES,))
+def opening(last: int | None) -> Opening:
+    return Opening(PATH if last is None else f"{PATH}&after={last}")
 
 
-BOT: Final = Dialect(opening=opening, read=read, first=1, resumes=False)
+BOT: Final = Dialect(opening=opening, read=read, resumes=True)

@@ -1,8 +1,11 @@
 """One client on the socket: what it may say, and how its connection begins and ends.
 
-It shows the token, in the `Authorization` header or as its first message `{"token": ...}`; afterwards it may ask for
-quotes with `{"subscribe": ["quotes"]}`. A text that means nothing is answered with an ERROR message, bytes close the
-connection. Close codes: 1001 we stop, 1003 bytes, 1008 no token or a wrong one, 1011 our mistake, 1013 too many.
+It shows the token, in the `Authorization` header or as its first message `{"token": ...}`. Events come numbered; with
+quotes, asked for by `?subscribe=quotes` or `{"subscribe": ["quotes"]}`, it is another stream with numbers of its own.
+Who comes back says what it heard last, `?subscribe=quotes&after=SEQ`, and hears what it missed, or by how much the
+numbers jump. The heartbeat that greets and the answer to a wish have no number and say where the stream is, as
+`data.seq`. A text that means nothing is answered with an ERROR message, bytes close the connection. Close codes: 1001
+we stop, 1003 bytes, 1008 no token or a wrong one, or an address without a meaning, 1011 our mistake, 1013 too many.
 """
 
 from __future__ import annotations
@@ -11,15 +14,16 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
+from starlette.datastructures import QueryParams
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tradebot.api.auth import Token
-from tradebot.api.messages import encode
+from tradebot.api.messages import encode, unnumbered
 from tradebot.api.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -35,15 +39,24 @@ class Hello(msgspec.Struct, forbid_unknown_fields=True):
     token: str
 
 
+class Query(msgspec.Struct, forbid_unknown_fields=True):
+    subscribe: tuple[Topic, ...] = ()
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
 class Wish(msgspec.Struct, forbid_unknown_fields=True):
     subscribe: tuple[Topic, ...] = ()
     unsubscribe: tuple[Topic, ...] = ()
 
 
 class Connection:
-    def __init__(self, capacity: int) -> None:
+    """`position` says where the stream is: the last number of the one with quotes, or of the one without."""
+
+    def __init__(self, capacity: int, position: Callable[[bool], int]) -> None:
         self.outbox = Outbox(capacity)
         self.wants_quotes = False
+        self.after: int | None = None  # the last number that it heard, in an earlier connection
+        self._position = position
         self.gone = asyncio.Event()
         self._closing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -56,6 +69,7 @@ class Connection:
         self, socket: WebSocket, token: Token, *, admit: Callable[[Connection], None], now: Callable[[], datetime]
     ) -> None:
         """Until the client leaves or is closed; no task of it is left afterwards."""
+        self._ask(socket.query_params)
         reader = asyncio.create_task(self._read(socket, token, admit, now), name="api.socket.read")
         writer = asyncio.create_task(self._write(socket), name="api.socket.write")
         try:
@@ -93,7 +107,17 @@ class Connection:
             text = message.get("text")
             if text is None:
                 return 1003
-            self.outbox.put(self._answer(text, now()))
+            self.outbox.answer(unnumbered(self._answer(text, now())))
+
+    def _ask(self, params: QueryParams) -> None:
+        """What its address says; one without a meaning would hear another stream than it believes."""
+        asked = {name: params.getlist(name) if name == "subscribe" else value for name, value in params.items()}
+        try:
+            query = msgspec.convert(asked, Query, strict=False)
+        except msgspec.ValidationError:
+            self.close(1008)
+            return
+        self.wants_quotes, self.after = bool(query.subscribe), query.after
 
     def _answer(self, text: str, now: datetime) -> str:
         try:
@@ -106,7 +130,8 @@ class Connection:
             self.wants_quotes = True
         if wish.unsubscribe:
             self.wants_quotes = False
-        return encode("SUBSCRIBED", now, {"quotes": self.wants_quotes})
+        data = {"quotes": self.wants_quotes, "seq": self._position(self.wants_quotes)}
+        return encode("SUBSCRIBED", now, data)
 
     async def _write(self, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect):

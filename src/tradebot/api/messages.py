@@ -1,7 +1,7 @@
 """What the bus says, as a socket hears it: `event -> (type, at, data)`, encoded once for everybody.
 
 `data` is the domain struct itself, in the same shape as over HTTP. An encoded message lacks only its number, which
-differs between sockets: `numbered` puts it in front.
+differs between streams: `numbered` puts it in front. Answers to one client have none.
 """
 
 from __future__ import annotations
@@ -28,6 +28,16 @@ from tradebot.domain.events import (
 )
 
 
+class Heartbeat(msgspec.Struct, frozen=True):
+    """Told like an event, by the service itself, so that silence is never news."""
+
+    ready: bool
+    interval_s: float
+
+
+Message = Event | Heartbeat  # what a stream tells
+
+
 class Teller(NamedTuple):
     type: str
     data: Callable[[Any], object]
@@ -35,6 +45,7 @@ class Teller(NamedTuple):
 
 
 TELLERS: dict[type, Teller] = {
+    Heartbeat: Teller("HEARTBEAT", lambda beat: beat),
     QuoteChanged: Teller("QUOTE", lambda event: event.quote, lambda event: event.quote.at),
     OrderPlaced: Teller("ORDER_PLACED", lambda event: event.intent, lambda event: event.intent.at),
     OrderChanged: Teller("ORDER_UPDATE", lambda event: event.update, lambda event: event.update.at),
@@ -60,7 +71,7 @@ TELLERS: dict[type, Teller] = {
 }
 
 
-def encode_event(event: Event, now: datetime) -> str:
+def encode_event(event: Message, now: datetime) -> str:
     teller = TELLERS[type(event)]
     return encode(teller.type, now if teller.at is None else teller.at(event), teller.data(event))
 
@@ -72,6 +83,10 @@ def encode(kind: str, at: datetime, data: object) -> str:
 
 def numbered(seq: int, message: str) -> str:
     return f'{{"seq":{seq},{message}'
+
+
+def unnumbered(message: str) -> str:
+    return f"{{{message}"
 
 
 def gap(dropped: int) -> str:

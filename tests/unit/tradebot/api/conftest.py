@@ -204,7 +204,8 @@ class FakeBot:
 class Socket:
     """A WebSocket client that speaks ASGI: no network, and `reading` stops it from taking what the app sends."""
 
-    def __init__(self, app: Any, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: Any, headers: Mapping[str, str], query: str = "") -> None:
+        self.began = 0
         self.reading = asyncio.Event()
         self.reading.set()
         self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -214,7 +215,7 @@ class Socket:
             "path": "/ws",
             "raw_path": b"/ws",
             "root_path": "",
-            "query_string": b"",
+            "query_string": query.encode(),
             "scheme": "ws",
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
             "subprotocols": [],
@@ -270,15 +271,17 @@ class World:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://bot", **options)
 
-    def socket(self, headers: Mapping[str, str] | None = None) -> Socket:
-        opened = Socket(self.app, self.token if headers is None else headers)
+    def socket(self, headers: Mapping[str, str] | None = None, query: str = "") -> Socket:
+        opened = Socket(self.app, self.token if headers is None else headers, query)
         self._opened.append(opened)
         return opened
 
-    async def listening(self) -> Socket:
-        """A socket that has heard its first heartbeat."""
-        opened = self.socket()
-        assert (await opened.hear())["type"] == "HEARTBEAT"
+    async def listening(self, query: str = "") -> Socket:
+        """A socket that has heard its first heartbeat, which says where the stream is: `began`."""
+        opened = self.socket(query=query)
+        greeting = await opened.hear()
+        assert greeting["type"] == "HEARTBEAT"
+        opened.began = greeting["data"]["seq"]
         return opened
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -5,55 +5,66 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradebot.api.messages import encode
+from tradebot.api.messages import encode, numbered
 from tradebot.api.outbox import Outbox
 from tradebot.kernel.virtual import run_virtual
 
 
 def message(number: int) -> str:
-    return f'"number":{number}}}'
+    return numbered(number, f'"number":{number}}}')
+
+
+class Heard:
+    """A client that holds every number against the one before."""
+
+    def __init__(self) -> None:
+        self.numbers = 0
+        self.answers = 0
+
+    def take(self, told: dict[str, Any]) -> None:
+        if told.get("type") == "GAP":
+            self.numbers += told["dropped"]
+        elif not told:
+            self.answers += 1
+        else:
+            self.numbers += 1
+            assert told["seq"] == told["number"] == self.numbers
 
 
 @settings(derandomize=True, max_examples=200)
 @given(
     capacity=st.integers(1, 5),
-    steps=st.lists(st.one_of(st.just("put"), st.just("take"), st.integers(1, 4)), max_size=60),
+    steps=st.lists(st.one_of(st.just("put"), st.just("answer"), st.just("take"), st.integers(1, 4)), max_size=60),
 )
 def test_what_arrives_and_what_is_announced_as_lost_add_up(capacity: int, steps: list[str | int]) -> None:
     """However puts, losses and takes are mixed, each number is either heard or in a GAP just before."""
 
     async def main() -> None:
         outbox = Outbox(capacity)
-        entered, heard = 0, 0
-
-        async def take() -> None:
-            nonlocal heard
-            told = json.loads(await outbox.next())
-            if told.get("type") == "GAP":
-                heard += told["dropped"]
-            else:
-                heard += 1
-                assert told["seq"] == heard
-                assert told["number"] == heard
-
+        entered, answers, heard = 0, 0, Heard()
         for step in steps:
             if step == "put":
                 entered += 1
                 outbox.put(message(entered))
+            elif step == "answer":
+                answers += 1
+                outbox.answer("{}")
             elif isinstance(step, int):
                 entered += step
                 outbox.skip(step)
             elif len(outbox):
-                await take()
+                heard.take(json.loads(await outbox.next()))
             assert len(outbox) <= capacity
         while len(outbox):
-            await take()
-        assert heard == entered
+            heard.take(json.loads(await outbox.next()))
+        assert heard.numbers == entered
+        assert 0 <= answers - heard.answers <= outbox.dropped
 
     run_virtual(main())
 
@@ -95,7 +106,7 @@ def test_a_numbered_message_is_json(data: object) -> None:
 
     async def main() -> None:
         outbox = Outbox(1)
-        outbox.put(encode("TEST", datetime(2026, 12, 1, tzinfo=UTC), data))
+        outbox.put(numbered(1, encode("TEST", datetime(2026, 12, 1, tzinfo=UTC), data)))
         told = json.loads(await outbox.next())
         assert list(told) == ["seq", "type", "at", "data"]
         assert told["at"] == "2026-12-01T00:00:00Z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def greeks_of(world: Any) -> GreeksChanged:
     return GreeksChanged(at=world.bot.clock.now(), portfolio=FLAT, by_symbol={"SPY": FLAT})
 
 
-def every_event(world: Any, things: Any) -> dict[str, Event]:
+def every_event(world: Any, things: Any) -> dict[str, messages.Message]:
     bot, now = world.bot, world.bot.clock.now()
     update = OrderUpdate(client_id="o-1", venue_order_id="7", state=OrderState.WORKING, filled=0, remaining=2, at=now)
     workflow = Workflow(
@@ -61,23 +62,26 @@ def every_event(world: Any, things: Any) -> dict[str, Event]:
         "GREEKS": greeks_of(world),
         "CONNECTION": ConnectionChanged(venue="paper", connected=False, at=now, reason="gone"),
         "QUOTE": quote_of(world),
+        "HEARTBEAT": messages.Heartbeat(ready=True, interval_s=5.0),
     }
 
 
 def test_each_kind_of_event_is_told_in_order(run: Run, things: Any) -> None:
-    """Every fact on the bus arrives once, numbered from 1 without a hole, with its type, instant and data."""
+    """Every fact on the bus arrives once, numbered without a hole, with its type, instant and data."""
 
     async def scenario(world: Any) -> None:
         events = every_event(world, things)
         assert {type(event) for event in events.values()} == set(messages.TELLERS)
         listener = await world.listening()
         listener.send({"subscribe": ["quotes"]})
-        assert (await listener.hear())["data"] == {"quotes": True}
+        wish = await listener.hear()
+        assert wish["data"] == {"quotes": True, "seq": listener.began}
+        assert "seq" not in wish
         for event in events.values():
             world.bot.bus.publish(event)
         heard = [await listener.hear() for _ in events]
         assert [each["type"] for each in heard] == list(events)
-        assert [each["seq"] for each in heard] == list(range(3, 3 + len(events)))
+        assert [each["seq"] - listener.began for each in heard] == list(range(1, 1 + len(events)))
         assert all(each["at"].endswith("Z") for each in heard)
         by_type = {each["type"]: each["data"] for each in heard}
         assert by_type["FILL"]["strategy_id"] == "s-1"
@@ -100,9 +104,9 @@ def test_quotes_come_only_when_asked_for(run: Run) -> None:
             world.bot.bus.publish(event)
         assert [(await curious.hear())["type"] for _ in range(2)] == ["QUOTE", "GREEKS"]
         told = await calm.hear()
-        assert (told["type"], told["seq"]) == ("GREEKS", 2)
+        assert (told["type"], told["seq"]) == ("GREEKS", calm.began + 1)
         curious.send({"unsubscribe": ["quotes"]})
-        assert (await curious.hear())["data"] == {"quotes": False}
+        assert (await curious.hear())["data"] == {"quotes": False, "seq": told["seq"]}
         for event in (quote_of(world), greeks_of(world)):
             world.bot.bus.publish(event)
         assert (await curious.hear())["type"] == "GREEKS"
@@ -140,7 +144,7 @@ def test_heartbeats_come_by_themselves(run: Run) -> None:
         listener = await world.listening()
         world.bot.ready = False
         beats = [await listener.hear() for _ in range(3)]
-        assert [each["seq"] for each in beats] == [2, 3, 4]
+        assert [each["seq"] - listener.began for each in beats] == [1, 2, 3]
         assert {each["type"] for each in beats} == {"HEARTBEAT"}
         assert beats[-1]["data"] == {"ready": False, "interval_s": 0.01}
 
@@ -223,9 +227,9 @@ def test_a_text_that_means_nothing_is_answered_with_an_error(run: Run, text: str
         listener = await world.listening()
         listener.send_raw(text=text)
         told = await listener.hear()
-        assert (told["seq"], told["type"], told["data"]["code"]) == (2, "ERROR", "bad_message")
+        assert (told.get("seq"), told["type"], told["data"]["code"]) == (None, "ERROR", "bad_message")
         world.bot.bus.publish(greeks_of(world))
-        assert (await listener.hear())["seq"] == 3
+        assert (await listener.hear())["seq"] == listener.began + 1
 
     run(scenario)
 
@@ -266,18 +270,18 @@ def test_a_slow_client_loses_its_oldest_and_slows_nobody(run: Run, monkeypatch: 
     async def scenario(world: Any) -> None:
         slow, quick = await world.listening(), await world.listening()
         slow.reading.clear()
-        for expected in range(2, 102):
+        for expected in range(1, 101):
             world.bot.bus.publish(greeks_of(world))
-            assert (await quick.hear())["seq"] == expected
+            assert (await quick.hear())["seq"] == quick.began + expected
         bounds = {bound.name: bound for bound in world.bot.bounds.snapshot()}
         assert bounds["api.outbox.longest"].length == bounds["api.outbox.longest"].capacity == 8
         slow.reading.set()
         under_way = await slow.hear()
         gap = await slow.hear()
-        rest = [(await slow.hear())["seq"] for _ in range(8)]
-        assert under_way["seq"] == 2
+        rest = [(await slow.hear())["seq"] - slow.began for _ in range(8)]
+        assert under_way["seq"] == slow.began + 1
         assert gap == {"type": "GAP", "dropped": 91}
-        assert rest == list(range(94, 102))
+        assert rest == list(range(93, 101))
 
     run(scenario)
 
@@ -292,7 +296,7 @@ def test_what_the_bus_dropped_is_a_gap_for_everybody(run: Run, monkeypatch: pyte
             world.bot.bus.publish(greeks_of(world))
         for listener in listeners:
             assert await listener.hear() == {"type": "GAP", "dropped": 3}
-            assert [(await listener.hear())["seq"] for _ in range(10)] == list(range(5, 15))
+            assert [(await listener.hear())["seq"] - listener.began for _ in range(10)] == list(range(4, 14))
 
     run(scenario)
 
@@ -326,6 +330,98 @@ def test_the_end_of_the_app_closes_every_socket(run: Run, monkeypatch: pytest.Mo
         assert len(world.sockets) == 0
         assert await world.socket().closed() == 1001
         await world.sockets.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("query", ["", "subscribe=quotes&"])
+def test_who_comes_back_hears_what_it_missed(run: Run, query: str) -> None:
+    """With the number it heard last a client goes on behind it, in its own stream, and then hears what happens now."""
+
+    async def scenario(world: Any) -> None:
+        other = await world.listening(query)
+        client = await world.listening(query)
+        world.bot.bus.publish(greeks_of(world))
+        last = (await client.hear())["seq"]
+        await client.leave()
+        for event in (quote_of(world), greeks_of(world), quote_of(world), greeks_of(world)):
+            world.bot.bus.publish(event)
+        heard = [await other.hear() for _ in range(5 if query else 3)]
+        again = await world.listening(f"{query}after={last}")
+        world.bot.bus.publish(greeks_of(world))
+        heard.append(await other.hear())
+        assert [await again.hear() for _ in heard[1:]] == heard[1:]
+        assert ("QUOTE" in {each["type"] for each in heard}) == bool(query)
+        assert again.began == heard[-2]["seq"]
+
+    run(scenario)
+
+
+def test_who_was_away_for_long_is_told_of_the_gap(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than is kept a client hears first by how much the numbers jump, then all that is left, the newest."""
+    monkeypatch.setattr(socket, "OUTBOX_CAPACITY", 8)
+
+    async def scenario(world: Any) -> None:
+        began = (await world.listening()).began
+        for _ in range(20):
+            world.bot.bus.publish(greeks_of(world))
+        await world.until(lambda: world.sockets._position(False) == began + 20)
+        again = await world.listening(f"after={began + 2}")
+        assert await again.hear() == {"type": "GAP", "dropped": 12}
+        assert [(await again.hear())["seq"] - began for _ in range(6)] == list(range(15, 21))
+
+    run(scenario)
+
+
+def test_what_the_bus_lost_is_a_gap_for_who_was_away_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An overflow of the one subscription while a client is away is in the gap that it is told of."""
+    monkeypatch.setattr(socket, "BUS_CAPACITY", 10)
+
+    async def scenario(world: Any) -> None:
+        began = (await world.listening()).began
+        for _ in range(13):
+            world.bot.bus.publish(greeks_of(world))
+        await world.until(lambda: world.sockets._position(False) == began + 13)
+        again = await world.listening(f"after={began}")
+        assert await again.hear() == {"type": "GAP", "dropped": 3}
+        assert [(await again.hear())["seq"] - began for _ in range(10)] == list(range(4, 14))
+
+    run(scenario)
+
+
+def test_a_number_of_an_earlier_life_is_a_gap(run: Run) -> None:
+    """After a restart the numbers are greater than any that was told before, and the jump is told."""
+
+    async def scenario(world: Any) -> None:
+        earlier = int((world.bot.clock.now() - timedelta(hours=1)).timestamp() * 1e6) + 100_000
+        again = await world.listening(f"after={earlier}")
+        world.bot.bus.publish(greeks_of(world))
+        gap, told = await again.hear(), await again.hear()
+        assert (gap["type"], told["type"]) == ("GAP", "GREEKS")
+        assert earlier + gap["dropped"] + 1 == told["seq"]
+
+    run(scenario)
+
+
+def test_a_number_that_was_never_told_is_no_past(run: Run) -> None:
+    """A client that is ahead of the stream hears what happens now; its greeting shows it where the stream is."""
+
+    async def scenario(world: Any) -> None:
+        began = (await world.listening()).began
+        ahead = await world.listening(f"after={began + 5}")
+        world.bot.bus.publish(greeks_of(world))
+        assert (ahead.began, (await ahead.hear())["seq"]) == (began, began + 1)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("query", ["after=", "after=x", "after=-1", "after=99999999999999999", "subscribe=all", "a=1"])
+def test_an_address_without_a_meaning_is_refused(run: Run, query: str) -> None:
+    """Rather than hearing another stream than it asked for, such a client is closed with 1008."""
+
+    async def scenario(world: Any) -> None:
+        assert await world.socket(query=query).closed() == 1008
+        assert len(world.sockets) == 0
 
     run(scenario)
 

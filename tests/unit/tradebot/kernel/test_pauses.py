@@ -47,7 +47,7 @@ def test_a_loop_that_stood_still_is_late_for_a_second() -> None:
         return [*found, pauses.loop_lag_s]
 
     before, overdue, late, forgotten, ended = run_virtual(main())
-    assert (before, forgotten, ended) == (pytest.approx(0.0), pytest.approx(0.0), pytest.approx(0.0))
+    assert max(before, forgotten, ended) < 1e-9
     assert overdue == pytest.approx(0.3 - EVERY_S + 0.01)
     assert late == pytest.approx(0.3)
 
