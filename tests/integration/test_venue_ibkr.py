@@ -520,6 +520,36 @@ def test_the_client_forgets_what_is_over() -> None:
     on_gateway(test)
 
 
+def test_many_who_ask_for_the_account_at_once_share_an_answer_that_is_not_older_than_their_question() -> None:
+    """Ten who ask while a question is under way wait for one more, which begins after they asked."""
+
+    async def test(rig: Rig) -> None:
+        venue, heard = await rig.connect()
+        assert venue._live is not None
+        client = venue._live.session.client
+        ask = client.reqAccountSummary
+        asked: list[int] = []
+
+        def count(req_id: int, *what: object) -> None:
+            asked.append(req_id)
+            ask(req_id, *what)
+
+        client.reqAccountSummary = count
+        first = asyncio.create_task(venue.account())
+        await until(lambda: asked, "the first question")
+        await venue.place(intent("w1"))
+        later = [asyncio.create_task(venue.account()) for _ in range(10)]
+        before, *after = await asyncio.gather(first, *later)
+        assert len(asked) == 2
+        await until(lambda: heard.fills, "the fill")
+        # The gateway answers in order: the order lay before the second question and behind the first.
+        assert {each.cash for each in after} == {before.cash + heard.fills[0].cash}
+        assert (await venue.account()).cash == after[0].cash
+        assert len(asked) == 3
+
+    on_gateway(test)
+
+
 def test_positions_are_told_when_asked_for_and_not_again() -> None:
     """A fill after the question is told as an execution alone: the subscription that answered has ended."""
 

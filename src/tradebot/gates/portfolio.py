@@ -17,7 +17,7 @@ import msgspec
 from tradebot.domain.errors import Refused
 from tradebot.domain.units import Money, PerUnitDelta, ShareDelta
 from tradebot.gates.limits import Limit, Unit, Within
-from tradebot.gates.situation import EntryProposal, Exposure, Situation, after, present
+from tradebot.gates.situation import EntryProposal, Exposure, Situation, Stakes, after, present
 
 AnyLimit = Limit[Situation, float]
 
@@ -106,13 +106,14 @@ def _inside(rank: float, low: float, high: float) -> float:
 class Gates:
     def __init__(self, settings: GateSettings) -> None:
         self._groups = settings.groups
+        self._stakes = Stakes()
         self.limits = entry_limits(settings)
         self.passed = 0
         self.refusals = {limit.name: 0 for limit in self.limits}
 
     def check(self, proposal: EntryProposal) -> None:
         """Return when the entry may go ahead; raise the first limit that it would exceed."""
-        situation = after(proposal, self._groups)
+        situation = after(proposal, self._groups, self._stakes)
         for limit in self.limits:
             try:
                 limit.check(situation)
@@ -123,5 +124,5 @@ class Gates:
 
     def capacity(self, exposure: Exposure, symbol: str) -> dict[str, float | None]:
         """What each limit leaves for an entry in this symbol, in the limit's unit; None: does not apply."""
-        situation = present(exposure, symbol, self._groups)
+        situation = present(exposure, symbol, self._groups, self._stakes)
         return {limit.name: limit.remaining(situation) for limit in self.limits}

@@ -9,7 +9,7 @@ one does so before it waits for anything, or two entries at once would both take
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -68,21 +68,40 @@ class Situation(msgspec.Struct, frozen=True):
         return PerUnitDelta(self.portfolio.delta / max(self.shares, 1))
 
 
-def present(exposure: Exposure, symbol: str, groups: Mapping[str, str]) -> Situation:
+class Stakes:
+    """What each strategy puts at stake, worked out once: one that changes is another object.
+
+    A desk may hold hundreds, and each entry looks at all of them.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Strategy, int, Money]] = {}  # by id: what was looked at, shares, risk
+
+    def of(self, strategies: Iterable[Strategy]) -> Iterator[tuple[Strategy, int, Money]]:
+        """Those that may lose something, with the shares they hold and what can be lost."""
+        before, self._known = self._known, {}  # so that what is gone is forgotten
+        for strategy in strategies:
+            known = before.get(strategy.id)
+            if known is None or known[0] is not strategy:
+                units = _units_at_risk(strategy)
+                if units <= 0:
+                    continue
+                known = strategy, _shares(strategy.plan, units), _risk(strategy.plan, units)
+            self._known[strategy.id] = known
+            yield known
+
+
+def present(exposure: Exposure, symbol: str, groups: Mapping[str, str], stakes: Stakes | None = None) -> Situation:
     """`groups` maps a symbol to the name of those it moves with; one without an entry moves alone."""
     group = groups.get(symbol, symbol)
     shares, risk, group_risk, symbol_positions = 0, Decimal(0), Decimal(0), 0
-    for strategy in exposure.strategies:  # once: a desk holds hundreds, and each entry looks at all of them
-        units = _units_at_risk(strategy)
-        if units <= 0:
-            continue
-        plan = strategy.plan
-        at_risk = _risk(plan, units)
-        shares += _shares(plan, units)
-        risk += at_risk
-        if groups.get(plan.symbol, plan.symbol) == group:
-            group_risk += at_risk
-        symbol_positions += plan.symbol == symbol
+    for strategy, its_shares, its_risk in (stakes or Stakes()).of(exposure.strategies):
+        shares += its_shares
+        risk += its_risk
+        its_symbol = strategy.plan.symbol
+        if groups.get(its_symbol, its_symbol) == group:
+            group_risk += its_risk
+        symbol_positions += its_symbol == symbol
     return Situation(
         equity=exposure.equity,
         portfolio=exposure.portfolio,
@@ -96,8 +115,8 @@ def present(exposure: Exposure, symbol: str, groups: Mapping[str, str]) -> Situa
     )
 
 
-def after(proposal: EntryProposal, groups: Mapping[str, str]) -> Situation:
-    plan, now = proposal.plan, present(proposal.exposure, proposal.plan.symbol, groups)
+def after(proposal: EntryProposal, groups: Mapping[str, str], stakes: Stakes | None = None) -> Situation:
+    plan, now = proposal.plan, present(proposal.exposure, proposal.plan.symbol, groups, stakes)
     entry_risk = _risk(plan, proposal.quantity)
     return msgspec.structs.replace(
         now,

@@ -89,9 +89,8 @@ class IbkrVenue:
 
     async def account(self) -> AccountSummary:
         live = self._connected()
-        ib = live.session.ib
-        await live.session.account_summary()
-        values = {value.tag: value.value for value in ib.wrapper.acctSummary.values() if value.account == live.account}
+        told = await live.session.account_summary()
+        values = {value.tag: value.value for value in told if value.account == live.account}
         return mapping.account_from(values, live.account, self._clock.now())
 
     async def positions(self) -> tuple[Position, ...]:

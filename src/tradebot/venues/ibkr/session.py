@@ -32,6 +32,10 @@ class Session:
         self._settings = settings
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # one a kind of request
         self._waiting: set[asyncio.Future[Any]] = set()
+        self._summary_turn = asyncio.Lock()
+        self._summaries_begun = 0
+        self._summary_number = 0  # of the last that was answered
+        self._summary: tuple[ib_async.AccountValue, ...] = ()
         self.lost = asyncio.Event()
         self.lost_reason = ""
         self.on_lost: Callable[[str], None] | None = None
@@ -109,8 +113,22 @@ class Session:
                 self._waiting.discard(future)
                 self._forget(future)
 
-    async def account_summary(self) -> None:
-        """Ask for the summary into the client's own table, and end it: it is a subscription, and two are allowed."""
+    async def account_summary(self) -> tuple[ib_async.AccountValue, ...]:
+        """The account's values, not older than the question. Many who ask at once share one answer."""
+        asked = self._summaries_begun
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s), self._summary_turn:
+                if self._summary_number <= asked:  # else one that began after we asked was answered while we waited
+                    self._summaries_begun += 1
+                    number = self._summaries_begun
+                    self._summary = await self._ask_for_summary()
+                    self._summary_number = number
+                return self._summary
+        except TimeoutError:
+            raise VenueTimeout("the account summary", timeout_s=self._settings.request_timeout_s) from None
+
+    async def _ask_for_summary(self) -> tuple[ib_async.AccountValue, ...]:
+        """Into the client's own table; and end it: it is a subscription, and two are allowed."""
         req_id = self.client.getReqId() if self.connected else 0
 
         def start() -> Any:
@@ -121,6 +139,7 @@ class Session:
 
         try:
             await self.request("the account summary", start)
+            return tuple(self.wrapper.acctSummary.values())
         finally:
             if self.connected:
                 self.client.cancelAccountSummary(req_id)

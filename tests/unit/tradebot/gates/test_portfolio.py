@@ -308,3 +308,31 @@ def test_position_and_order_are_judged_together(
 def test_shares_are_not_held_against_the_limit_per_unit(shares: float) -> None:
     """Half a share, and nineteen shares on a condor's 400, are both far from 0.3 per unit."""
     assert refused_by(Gates(DESK), with_entry(greeks=greeks(shares))) == ""
+
+
+@settings(derandomize=True, max_examples=100)
+@given(
+    moments=st.lists(
+        st.dictionaries(
+            st.sampled_from("abcd"),
+            st.tuples(st.sampled_from(StrategyState), st.integers(0, 3), st.sampled_from(["SPY", "QQQ"])),
+        ),
+        max_size=6,
+    )
+)
+def test_what_was_looked_at_before_never_counts_for_what_is(
+    moments: list[dict[str, tuple[StrategyState, int, str]]],
+) -> None:
+    """However strategies come, change and go, gates that saw them before measure what fresh ones measure."""
+    gates = Gates(GateSettings(groups=US_INDEX))
+    kept: dict[tuple[str, object], Strategy] = {}  # the same object where nothing changed
+    for moment in moments:
+        strategies = tuple(
+            kept.setdefault(
+                (name, facts),
+                msgspec.structs.replace(held(facts[2], quantity=3, remaining=facts[1], state=facts[0]), id=name),
+            )
+            for name, facts in moment.items()
+        )
+        now = msgspec.structs.replace(EMPTY, strategies=strategies)
+        assert gates.capacity(now, "SPY") == Gates(GateSettings(groups=US_INDEX)).capacity(now, "SPY")
