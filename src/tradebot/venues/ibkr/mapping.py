@@ -267,10 +267,13 @@ def price(value: float, *, least: Decimal | None = None) -> Decimal:
 
 def day(text: str) -> date:
     """`20261218`, or that with a time behind it."""
+    digits = text[:8]
     try:
-        return datetime.strptime(text[:8], "%Y%m%d").date()  # noqa: DTZ007 - a day, not an instant
+        if len(digits) == 8 and digits.isascii() and digits.isdigit():
+            return date.fromisoformat(digits)
     except ValueError:
-        raise BadMessage("date", text) from None
+        pass
+    raise BadMessage("date", text)
 
 
 def multiplier(text: str) -> int:
