@@ -33,6 +33,7 @@ import psutil
 import uvloop
 from asking import END_WITHIN_S, Api
 from parts import parts_of, table
+from sampled import take_core
 
 from simvenues.control import ControlClient
 from tidegauge.config import load
@@ -245,7 +246,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    os.sched_setaffinity(0, {options.cores[1]})
+    take_core(options.cores[1])
     with tempfile.TemporaryDirectory(prefix="tidegauge-entries-") as made:
         folder = Path(made)
         with house(options, folder) as target, ControlClient("127.0.0.1", target.ports["control"]) as control:
