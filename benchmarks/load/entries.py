@@ -33,10 +33,10 @@ import psutil
 import uvloop
 from asking import END_WITHIN_S, Api
 from parts import parts_of, table
-from sampled import take_core
 
 from simvenues.control import ControlClient
 from tidegauge.config import load
+from tidegauge.process import prefer
 from tidegauge.target import Target
 
 ROOT = Path(__file__).parents[2]
@@ -197,6 +197,8 @@ async def measure(options: argparse.Namespace, target: Target, folder: Path) -> 
     api = Api(target.ports["bot"], target.token)
     pids = {"bot": target.pid, "gateway": int((folder / "gateway.pid").read_text())}
     watched = {name: psutil.Process(pid) for name, pid in pids.items()} | {"generator": psutil.Process()}
+    for process in watched.values():
+        prefer(process.pid)  # the promise speaks of a core of one's own
     runs: list[Run] = []
 
     async def go(rate: float, count: int | None = None, *, sampled: str = "") -> Run:
@@ -246,7 +248,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    take_core(options.cores[1])
+    os.sched_setaffinity(0, {options.cores[1]})
     with tempfile.TemporaryDirectory(prefix="tidegauge-entries-") as made:
         folder = Path(made)
         with house(options, folder) as target, ControlClient("127.0.0.1", target.ports["control"]) as control:

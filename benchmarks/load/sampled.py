@@ -1,4 +1,4 @@
-"""One program on a core that it is given first, which says where its CPU time goes while it is asked to.
+"""One program on one core, which says where its CPU time goes while it is asked to.
 
     python benchmarks/load/sampled.py CORE FILE MODULE ARGUMENTS…      as `python -m MODULE ARGUMENTS…`
 
@@ -17,13 +17,10 @@ import signal
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 EVERY_S = 0.001
-FIRST = -20  # the kernel's word for it
-AUTOGROUP = Path("/proc/self/autogroup")
 DEPTH_MAX = 60
 
 
@@ -60,17 +57,9 @@ class Sampler:
         unready.replace(self._file)
 
 
-def take_core(core: int) -> None:
-    """All of this process on one core, and where it may, as root, before whatever else runs there."""
-    os.sched_setaffinity(0, {core})
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, FIRST)
-        AUTOGROUP.write_text(str(FIRST), encoding="ascii")  # where sessions are weighed, and then their processes
-
-
 def main() -> None:
     core, file, module, *arguments = sys.argv[1:]
-    take_core(int(core))
+    os.sched_setaffinity(0, {int(core)})
     Path(file).with_suffix(".pid").write_text(str(os.getpid()), encoding="ascii")
     sampler = Sampler(Path(file))
     signal.signal(signal.SIGPROF, sampler.sample)
