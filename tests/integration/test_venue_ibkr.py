@@ -26,7 +26,16 @@ from simvenues.market import Market
 from tradebot.domain.errors import OrderRejected, UnknownContract, VenueDisconnected, VenueError, VenueTimeout
 from tradebot.domain.instruments import Instrument, OptionContract, Right, Stock
 from tradebot.domain.market import Quote
-from tradebot.domain.orders import Fill, OrderIntent, OrderState, OrderType, OrderUpdate, Side, TimeInForce
+from tradebot.domain.orders import (
+    AccountSummary,
+    Fill,
+    OrderIntent,
+    OrderState,
+    OrderType,
+    OrderUpdate,
+    Side,
+    TimeInForce,
+)
 from tradebot.kernel.bounds import Bounds
 from tradebot.kernel.clock import Clock
 from tradebot.kernel.retry import Backoff
@@ -533,13 +542,16 @@ def test_many_who_ask_for_the_account_at_once_share_an_answer_that_is_not_older_
         def count(req_id: int, *what: object) -> None:
             asked.append(req_id)
             ask(req_id, *what)
+            if len(asked) == 1:  # while it is under way, however fast the answer comes
+                placing.append(asyncio.create_task(venue.place(intent("w1"))))
+                later.extend(asyncio.create_task(venue.account()) for _ in range(10))
 
         client.reqAccountSummary = count
-        first = asyncio.create_task(venue.account())
-        await until(lambda: asked, "the first question")
-        await venue.place(intent("w1"))
-        later = [asyncio.create_task(venue.account()) for _ in range(10)]
-        before, *after = await asyncio.gather(first, *later)
+        placing: list[asyncio.Task[None]] = []
+        later: list[asyncio.Task[AccountSummary]] = []
+        before = await venue.account()
+        after = await asyncio.gather(*later)
+        await asyncio.gather(*placing)
         assert len(asked) == 2
         await until(lambda: heard.fills, "the fill")
         # The gateway answers in order: the order lay before the second question and behind the first.
