@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidegauge.load.prometheus import read_metrics
+from tidegauge.load.server.prometheus import read_metrics
 from tradebot.api.metrics import registry_of
 
 Run = Any
