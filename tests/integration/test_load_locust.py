@@ -5,27 +5,13 @@ asserted: where the generator says that it was late, its figures must be withdra
 from __future__ import annotations
 
 import math
-import os
-import signal
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from support import locusts
-from tidegauge.load.judging import result
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
-
-OURS = """
-from locust import FastHttpUser, task
-
-class Trader(FastHttpUser):
-    @task
-    def look(self):
-        self.client.get("/look")
-"""
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -53,7 +39,7 @@ def assert_true(finding: Finding, outcome: locusts.Outcome, truth_ms: float, tol
         assert finding.verdict is Verdict.NOT_MEASURED
 
 
-@pytest.mark.parametrize("locustfile", [OURS, locusts.FOREIGN], ids=["ours", "foreign"])
+@pytest.mark.parametrize("locustfile", [locusts.OURS, locusts.FOREIGN], ids=["ours", "foreign"])
 def test_a_stall_is_seen_from_the_due_times(tmp_path: Path, locustfile: str) -> None:
     """A stall of 0.4 s at 100 arrivals a second is in p99 as the server's own account has it, for a locustfile that
     knows nothing of us too.
@@ -70,7 +56,7 @@ def test_a_stall_is_seen_from_the_due_times(tmp_path: Path, locustfile: str) -> 
 
 @pytest.mark.load
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("locustfile", [OURS, locusts.FOREIGN], ids=["ours", "foreign"])
+@pytest.mark.parametrize("locustfile", [locusts.OURS, locusts.FOREIGN], ids=["ours", "foreign"])
 def test_a_second_of_stall_in_full(tmp_path: Path, locustfile: str) -> None:
     """Of 20 s at 500 a second with one second's stall p99 is true to 3 %, p99.9 to 1 %, or does not count."""
     with locusts.serving(tmp_path, stall_at_s=8, stall_s=1.0) as server:
@@ -86,7 +72,7 @@ def test_a_second_of_stall_in_full(tmp_path: Path, locustfile: str) -> None:
 def test_a_pool_that_is_too_small_says_so(tmp_path: Path) -> None:
     """Arrivals that find no free user are counted, and nothing of the run counts as measured."""
     with locusts.serving(tmp_path, stall_at_s=0.2, stall_s=0.6) as server:
-        outcome = locusts.run(tmp_path, OURS, server.url, rate=100, seconds=1.5, in_flight=10)
+        outcome = locusts.run(tmp_path, locusts.OURS, server.url, rate=100, seconds=1.5, in_flight=10)
     dropped = outcome.finding("load/generator/dropped")
     assert dropped.verdict is Verdict.NOT_MEASURED
     assert (dropped.value or 0) > 20
@@ -96,7 +82,7 @@ def test_a_pool_that_is_too_small_says_so(tmp_path: Path) -> None:
 
 def test_a_generator_that_is_held_up_says_so(tmp_path: Path) -> None:
     """A task that computes keeps the others waiting: the run is late, busy, and not measured."""
-    burning = OURS + "        import time\n        end = time.perf_counter() + 0.03\n"
+    burning = locusts.OURS + "        import time\n        end = time.perf_counter() + 0.03\n"
     burning += "        while time.perf_counter() < end:\n            pass\n"
     with locusts.serving(tmp_path) as server:
         outcome = locusts.run(tmp_path, burning, server.url, rate=60, seconds=3)
@@ -108,7 +94,7 @@ def test_a_generator_that_is_held_up_says_so(tmp_path: Path) -> None:
 def test_an_error_that_nobody_allowed_is_no_pass(tmp_path: Path) -> None:
     """A server that says 503 fails the run, unless the generator cannot be believed."""
     with locusts.serving(tmp_path) as server:
-        outcome = locusts.run(tmp_path, OURS.replace("/look", "/wrong"), server.url, rate=20, seconds=1.5)
+        outcome = locusts.run(tmp_path, locusts.OURS.replace("/look", "/wrong"), server.url, rate=20, seconds=1.5)
     finding = outcome.finding("load/look/error_share")
     assert finding.value == 1.0
     assert finding.verdict in {Verdict.FAIL, Verdict.NOT_MEASURED}
@@ -118,7 +104,7 @@ def test_an_error_that_nobody_allowed_is_no_pass(tmp_path: Path) -> None:
 def test_several_workers_share_one_schedule(tmp_path: Path) -> None:
     """Three workers make the arrivals of one, each once, and the master has every sample."""
     with locusts.serving(tmp_path) as server:
-        outcome = locusts.run(tmp_path, OURS, server.url, "--processes", "3", rate=90, seconds=2)
+        outcome = locusts.run(tmp_path, locusts.OURS, server.url, "--processes", "3", rate=90, seconds=2)
         sent_s = server.stop()
     generator = outcome.snapshot["generator"]
     assert generator["scheduled"] == len(sent_s) == 180, outcome.output
@@ -126,22 +112,6 @@ def test_several_workers_share_one_schedule(tmp_path: Path) -> None:
     assert outcome.finding("load/generator/workers_lost").verdict is Verdict.PASS
     (clock,) = (row for row in outcome.snapshot["clocks"] if (row["subject"], row["clock"]) == ("look", "workflow"))
     assert clock["count"] == 180
-
-
-def test_a_worker_that_was_killed_is_missed(tmp_path: Path) -> None:
-    """What a worker took with it makes the whole not measured."""
-    with locusts.serving(tmp_path) as server:
-        command = [*locusts.words(tmp_path, OURS, server.url, rate=40, seconds=6), "--processes", "2"]
-        with locusts.locust(tmp_path, command) as process:
-            deadline_s = time.monotonic() + 20
-            while len(workers := psutil.Process(process.pid).children()) < 2 and time.monotonic() < deadline_s:
-                time.sleep(0.05)
-            time.sleep(2.5)
-            os.kill(workers[0].pid, signal.SIGKILL)
-            output, _ = process.communicate(timeout=locusts.TIMEOUT_S)
-    outcome = locusts.Outcome(process.returncode, output, result.read(tmp_path / "load.json"))
-    assert outcome.finding("load/generator/workers_lost").verdict is Verdict.NOT_MEASURED
-    assert outcome.finding("load/look/error_share").verdict is Verdict.NOT_MEASURED
 
 
 def test_the_number_of_users_is_the_rate(tmp_path: Path) -> None:
@@ -155,7 +125,7 @@ class Steps(LoadTestShape):
         return None if since > 4.2 else (50, 50) if since > 2 else (20, 20)
 """
     with locusts.serving(tmp_path) as server:
-        outcome = locusts.run(tmp_path, OURS + shape, server.url, profile="users")
+        outcome = locusts.run(tmp_path, locusts.OURS + shape, server.url, profile="users")
     rates = [row["offered_per_s"] for row in outcome.snapshot["series"]]
     assert rates[0] < 35 < max(rates), (rates, outcome.output)  # 20, and later 50
 
@@ -171,5 +141,5 @@ def test_the_run_time_begins_with_the_test(tmp_path: Path) -> None:
 def test_closed_users_are_timed_as_they_are(tmp_path: Path) -> None:
     """Closed, Locust's users run as they do without us: they have a service time, and no due time."""
     with locusts.serving(tmp_path) as server:
-        outcome = locusts.run(tmp_path, OURS, server.url, "--run-time", "2s", "-u", "1", mode="closed")
+        outcome = locusts.run(tmp_path, locusts.OURS, server.url, "--run-time", "2s", "-u", "1", mode="closed")
     assert {row["clock"] for row in outcome.snapshot["clocks"]} == {"service"}

@@ -22,6 +22,14 @@ from tidegauge.load.judging import result
 from tidegauge.records import Finding
 from tidegauge.target import free_ports
 
+OURS = """
+from locust import FastHttpUser, task
+
+class Trader(FastHttpUser):
+    @task
+    def look(self):
+        self.client.get("/look")
+"""
 FOREIGN = """
 from locust import HttpUser, between, task
 
@@ -70,11 +78,12 @@ def serving(folder: Path, *, stall_at_s: float = 1e6, stall_s: float = 0.0) -> I
 
 
 def words(folder: Path, locustfile: str, host: str, **options: Any) -> list[str]:
-    """The command of a headless Locust with our plugin; options of ours by their names."""
+    """The command of a headless Locust with our plugin; options of ours by their names, and a port for its workers."""
     (folder / "theirs.py").write_text(locustfile)
     chosen = {"profile": "constant", "warm_up": 0, "result": folder / "load.json"} | options
     command = [sys.executable, "-m", "locust", "-f", f"{lane.PLUGIN},{folder / 'theirs.py'}", "--host", host]
-    command += ["--headless", "--only-summary"]
+    port = str(free_ports(["master"])["master"])
+    command += ["--headless", "--only-summary", "--master-bind-port", port, "--master-port", port]
     return command + [f"--tidegauge-{name.replace('_', '-')}={value}" for name, value in chosen.items()]
 
 
@@ -87,9 +96,8 @@ def locust(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
+        with process, contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -41,6 +41,7 @@ OpenApi = Annotated[
 SloMs = Annotated[
     float, typer.Option("--slo-ms", min=0.0, max=1e6, help="Of the knee: how late a workflow without a promise may be.")
 ]
+Processes = Annotated[int, typer.Option(min=0, max=256, help="Generate in so many processes.")]
 
 
 def load(
@@ -52,6 +53,7 @@ def load(
     seconds: SecondsLong = 0.0,
     openapi: OpenApi = "",
     slo_ms: SloMs = 0.0,
+    processes: Processes = 0,
     seed: Seed = 1,
     budget: BudgetOverrides = [],  # noqa: B006 - typer copies it
     json: AsJson = False,
@@ -73,7 +75,7 @@ def load(
     """
     file: Config | LoadFile = load_load(Path.cwd()) if host or openapi else load_config(Path.cwd())
     root = find_root(Path.cwd()) or Path.cwd()
-    changes: dict[str, Any] = {"profile": profile, "rate": rate, "seconds": seconds}
+    changes: dict[str, Any] = {"profile": profile, "rate": rate, "seconds": seconds, "processes": processes}
     config = msgspec.structs.replace(file.load, **{name: value for name, value in changes.items() if value})
     Profile.named(config.profile, config.rate, config.seconds)  # wrong use is said before anything starts
     env = {}

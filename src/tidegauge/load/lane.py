@@ -23,13 +23,14 @@ from tidegauge.load.judging.session import ALL, MEASURED
 from tidegauge.load.times.clocks import hlog
 from tidegauge.process import Guarded, prefer
 from tidegauge.records import Finding, RunWriter
-from tidegauge.target import Target
+from tidegauge.target import Target, free_ports
 from tidegauge.verdicts import Verdict
 
 PLUGIN: Final = Path(__file__).with_name("plugin.py")
 # Beyond the schedule and the draining: interpreters and their workers start and end.
 MARGIN_S: Final = 60.0
 GRACE_S: Final = 10.0
+LOOPBACK: Final = "127.0.0.1"
 WATCH_EVERY_S: Final = 0.2
 
 
@@ -76,7 +77,11 @@ class LoadJob(msgspec.Struct, frozen=True, kw_only=True):
         }
         words = [sys.executable, "-m", "locust", "-f", f"{PLUGIN},{self.locustfile}", "--host", self.host]
         words += ["--headless", "--only-summary"]
-        words += ["--processes", str(config.processes)] if config.processes > 1 else []
+        if config.processes > 1:
+            # Locust's own port is the same in every run, and open to every host.
+            port = free_ports(["master"])["master"]
+            words += ["--processes", str(config.processes), "--master-bind-host", LOOPBACK, "--master-host", LOOPBACK]
+            words += ["--master-bind-port", str(port), "--master-port", str(port)]
         words += [f"--tidegauge-{name}={value}" for name, value in options.items()]
         return words + [f"--tidegauge-budget={assignment}" for assignment in self.overrides]
 

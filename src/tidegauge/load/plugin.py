@@ -22,7 +22,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from tidegauge.load import ui
 from tidegauge.load.arrivals import generator, options
-from tidegauge.load.arrivals.node import Node
+from tidegauge.load.arrivals.node import START_AFTER_S, Node
 from tidegauge.load.arrivals.options import Settings
 from tidegauge.load.judging import result
 from tidegauge.load.judging.session import LoadSession
@@ -32,9 +32,8 @@ from tidegauge.verdicts import Verdict, worst
 
 DRAIN: Final = "tidegauge_drain"
 FINAL: Final = "tidegauge_final"
-# From the master's word to the first arrival: as long as the word takes to every worker.
-START_AFTER_S: Final = 0.5
 FINAL_MARGIN_S: Final = 3.0
+INIT_POLL_S: Final = 0.01
 NAMES_MAX: Final = 10_000
 LOOK_S: Final = 1.0
 logger = logging.getLogger("tidegauge.load")
@@ -51,6 +50,7 @@ class Plugin:
         self._classes = [kind for kind in environment.user_classes if kind is not generator.Token]
         self._finals = gevent.event.Event()
         self._is_over = False
+        self._timer: Any = None
         self._is_master = isinstance(runner, MasterRunner)
         self._is_worker = isinstance(runner, WorkerRunner)
         self.session = LoadSession()
@@ -75,6 +75,7 @@ class Plugin:
             self._runner.register_message(DRAIN, self._drained, concurrent=True)
         if self._is_master:
             hooks.worker_report.add_listener(self._from_worker)
+            hooks.worker_connect.add_listener(self._joined)
             self._runner.register_message(FINAL, self._final)
 
     def _put_tokens(self) -> None:
@@ -90,21 +91,27 @@ class Plugin:
             clients = self._runner.clients
             parsed.tidegauge_workers = [node.id for node in clients.ready + clients.running + clients.spawning]
             parsed.tidegauge_start_at = time.time() + START_AFTER_S
+            parsed.tidegauge_joined = 0.0
         settings = Settings.of(parsed)
         self._watch_target(settings)
         shaped = getattr(self._environment.shape_class, "profile", None)
         if settings.open_loop:
             self._put_tokens()
         if self._is_master:
+            if self._timer:
+                self._timer.kill()  # of a test that was stopped before its time: it would end this one
             schedule = settings.schedule(shaped) if settings.open_loop else None
             self.session.begin(settings.plan(schedule), started_s=time.perf_counter() + START_AFTER_S)
             self.session.workers = dict.fromkeys(settings.workers, False)
             self._finals.clear()
             self._is_over = False
             if schedule:
-                gevent.spawn_later(START_AFTER_S + schedule.profile.duration_s, self._end)
+                self._timer = gevent.spawn_later(START_AFTER_S + schedule.profile.duration_s, self._end)
             return
-        mine = settings.workers.index(self._runner.client_id) if self._runner.client_id in settings.workers else 0
+        mine: int | None = 0
+        if self._is_worker:
+            name = self._runner.client_id
+            mine = settings.workers.index(name) if name in settings.workers else None
         self.node.start(settings, self._classes, index=mine, of=len(settings.workers) or 1, shaped=shaped)
         if not self._is_worker and self.node.done:
             self.node.done.rawlink(lambda _done: gevent.spawn(self._end))
@@ -134,12 +141,22 @@ class Plugin:
             for row in self._beside.rows() if self._beside else ():
                 self.session.see(row)
 
+    def _joined(self, client_id: str) -> None:
+        """On the master: a worker came. In a running test a live rate has work for it; a schedule is shared out."""
+        session, parsed = self.session, self._environment.parsed_options
+        is_running = session.ended_s is None and bool(session.workers)
+        if is_running and session.plan.profile is None and client_id not in session.workers:
+            parsed.tidegauge_workers = [*parsed.tidegauge_workers, client_id]
+            parsed.tidegauge_joined = session.elapsed_s
+            session.workers[client_id] = False
+
     def _end(self) -> None:
-        """The schedule is over: so is the test, and a headless Locust."""
-        options_ = self._environment.parsed_options
-        if self.session.ended_s is None:
-            self._is_over = True
-            self._runner.quit() if options_.headless else self._runner.stop()
+        """The schedule is over: so is the test, and a headless Locust, also when every worker was lost before."""
+        self._is_over = True
+        if self._environment.parsed_options.headless:
+            self._runner.quit()
+        elif self.session.ended_s is None:
+            self._runner.stop()
 
     def _test_stopping(self, **_: Any) -> None:
         if not self._is_master:
@@ -175,7 +192,8 @@ class Plugin:
     def _final(self, msg: Any, **_: Any) -> None:
         """On the master: a worker has handed over everything."""
         self._from_worker(data=msg.data)
-        self.session.workers[msg.node_id] = True
+        if msg.node_id in self.session.workers:  # and not one that stood by
+            self.session.workers[msg.node_id] = True
         self._finals.set()
 
     def _to_master(self, data: dict[str, Any], **_: Any) -> None:
@@ -254,12 +272,25 @@ def _init_parser(parser: Any) -> None:
     ui.prefer_loopback(parser)
 
 
+def _hold_spawning() -> None:
+    """A worker is known to its master before `init`: a load that began just then would find no user of ours in it."""
+    handle = WorkerRunner.handle_message
+
+    def handle_message(self: WorkerRunner, msg: Any) -> None:
+        while msg.type == "spawn" and not hasattr(self.environment, "tidegauge"):
+            gevent.sleep(INIT_POLL_S)
+        handle(self, msg)
+
+    WorkerRunner.handle_message = handle_message  # type: ignore[method-assign]
+
+
 def register() -> None:
     """Once in a process, however often and under whatever name this file is loaded."""
     if not getattr(events, "tidegauge", False):
         events.tidegauge = True  # type: ignore[attr-defined]
         events.init.add_listener(_init)
         events.init_command_line_parser.add_listener(_init_parser)
+        _hold_spawning()
 
 
 register()

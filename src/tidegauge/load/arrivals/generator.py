@@ -102,12 +102,13 @@ class Generator:
         schedule, session = self._schedule, self._session
         with Alarm() as alarm:
             while not self._stopped and (schedule.due_s < math.inf or schedule.ends_s == math.inf):
-                due_s = started_s + schedule.due_s
+                since_s = schedule.due_s
+                due_s = started_s + since_s
                 now_s = time.perf_counter()
                 if due_s <= now_s:
                     schedule.pop()
                     session.recent.add("arrivals/scheduled")
-                    self._start(due_s, now_s)
+                    self._start(due_s, now_s, session.phase_at(since_s))
                 else:
                     alarm.wait_until(min(due_s, now_s + LOOK_S))
             while not self._stopped and (now_s := time.perf_counter()) < started_s + schedule.ends_s:
@@ -145,14 +146,14 @@ class Generator:
             gevent.kill(runner, block=False)
         self.pool.close()
 
-    def _start(self, due_s: float, now_s: float) -> None:
+    def _start(self, due_s: float, now_s: float, phase: str) -> None:
         kind, chosen = self._work.choose()
         self._account(now_s)
         user, is_new = self.pool.take(kind)
         if user is None:
             self._session.recent.add("arrivals/dropped")
             return
-        arrival = Arrival(due_s, now_s, self._session.phase_at(due_s - self.started_s))
+        arrival = Arrival(due_s, now_s, phase)
         gevent.spawn_raw(self._live, arrival, user, chosen, self._work.title(kind, chosen), is_new)
 
     def _live(self, arrival: Arrival, user: User, chosen: Any, subject: str, is_new: bool) -> None:

@@ -18,12 +18,16 @@ from locust import User
 from locust.env import Environment
 from locust.user.task import filter_tasks_by_tags
 
+from tidegauge.load.arrivals import names
 from tidegauge.load.arrivals.generator import Generator, Token
 from tidegauge.load.arrivals.options import Settings
 from tidegauge.load.arrivals.pool import PREWARM_MAX, Work
-from tidegauge.load.judging.session import LoadSession
+from tidegauge.load.judging import honesty, slo
+from tidegauge.load.judging.session import BEGAN_EARLY, BEGAN_LATE, LoadSession
 from tidegauge.load.times.schedule import Profile
 
+# From the master's word to the first arrival: as long as the word takes to every worker.
+START_AFTER_S: Final = 0.5
 CPU_WINDOW_S: Final = 5.0
 CPU_SHORTEST_S: Final = 2.0
 LOOK_S: Final = 0.5
@@ -41,20 +45,25 @@ class Node:
         self._generator: Generator | None = None
         self._watch: Any = None
         self._tokens = 0
-        self._drain_s = 0.0
         self._standing: list[User] = []
+        self._settings = Settings()
 
     def start(
-        self, settings: Settings, classes: list[type[User]], *, index: int, of: int, shaped: Profile | None
+        self, settings: Settings, classes: list[type[User]], *, index: int | None, of: int, shaped: Profile | None
     ) -> None:
-        """Begins a test; returns at once."""
+        """Begins a test; returns at once. No `index`: all of the schedule is with others."""
         schedule = settings.schedule(shaped) if settings.open_loop else None
-        wait_s = settings.start_at - time.time()
-        started_s = time.perf_counter() + (wait_s if 0 < wait_s < 2 else 0.0)
-        self._drain_s = settings.drain
-        self._session.begin(settings.plan(schedule), started_s=started_s)
+        self._settings = settings
+        # By the common clock, as far as hosts have one: none waits for longer than the word takes to all.
+        wait_s = min(max(settings.start_at - time.time(), 0.0), START_AFTER_S)
+        started_s = time.perf_counter() + wait_s - settings.joined
+        self._session.begin(plan := settings.plan(schedule), started_s=started_s)
+        names.watch(self._session, honesty.lag_ms_max(slo.tightest_p99_ms(plan.budgets)))
         self._watch = gevent.spawn(self._keep_watch)
         if not settings.open_loop:
+            return
+        if index is None:
+            logger.warning("This worker came when the schedule had been shared out; it stands by until the next load.")
             return
         options: Any = self._environment.parsed_options
         for kind in classes:
@@ -68,6 +77,7 @@ class Node:
         self._generator = Generator(
             self._environment, self._session, work, schedule=ticking, in_flight_max=settings.in_flight
         )
+        self._generator.started_s = started_s  # a live rate counts from when it is set
         peak_per_s = schedule.profile.peak_per_s / of if schedule else 0.0
         self._tokens = 0
         Token.changed = staticmethod(self._token)
@@ -87,7 +97,7 @@ class Node:
         """Ends a test: nothing new, what is in flight gets its time, the last interval is reported."""
         generator, self._generator = self._generator, None
         if generator:
-            generator.stop(self._drain_s, finish=finish)
+            generator.stop(self._settings.drain, finish=finish)
         if self._watch:
             self._watch.kill()
             self._watch = None
@@ -113,9 +123,13 @@ class Node:
             return
         generator.pool.warm(work.kinds, min(warm, PREWARM_MAX, generator.pool.instances_max))
         late_s = time.perf_counter() - started_s
-        if late_s > 0:  # the schedule begins when everything is ready, not while it is made so
+        if late_s > 0 and not self._settings.joined:  # it begins when everything is ready, not while it is made so
             started_s += late_s
             self._session.started_s = started_s
+        if self._settings.start_at and not self._settings.joined:
+            late_s = time.time() - self._settings.start_at + started_s - time.perf_counter()
+            self._session.peak(BEGAN_LATE, late_s)
+            self._session.peak(BEGAN_EARLY, -late_s)
         gevent.get_hub().loop.update_now()
         generator.run(started_s)
 

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     promises: str = ALL
     budget: tuple[str, ...] = ()
     start_at: float = 0.0
+    joined: float = 0.0
     workers: tuple[str, ...] = ()
 
     @classmethod

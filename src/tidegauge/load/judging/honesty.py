@@ -1,4 +1,4 @@
-"""Did the generator do what it says it did? Five questions; one "no" and nothing counts as measured.
+"""Did the generator do what it says it did? A few questions; one "no" and nothing counts as measured.
 
 A generator that is late, that left out arrivals, or that had no core to itself measures itself. Each limit is a share
 of what is measured or of what was scheduled. Little's law holds the books together: the mean number of workflows in
@@ -19,6 +19,13 @@ LAG_MS_MAX: Final = 10.0
 ACHIEVED_MIN: Final = 0.99
 CPU_SHARE_MAX: Final = 0.80
 LITTLE_MAX: Final = 0.05
+# Less than a p99.9 can see.
+SLOW_NAMES_MAX: Final = 0.001
+# Of the run, as at the achieved share: so long the workers together asked for less than the schedule says.
+APART_MAX: Final = 0.01
+
+# Questions to a generator whose users are due whenever they are.
+WITHOUT_SCHEDULE: Final = ("/cpu_share", "/workers_lost", "/slow_names_share")
 
 
 class Generator(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +40,8 @@ class Generator(msgspec.Struct, frozen=True, kw_only=True):
     littles_law_off: float = 0.0
     workers: int = 1
     workers_lost: int = 0
+    workers_apart_share: float = 0.0
+    slow_names_share: float = 0.0
 
     @property
     def achieved_share(self) -> float:
@@ -65,16 +74,20 @@ class Rule(msgspec.Struct, frozen=True):
         )
 
 
+def lag_ms_max(slo_p99_ms: float | None) -> float:
+    """How late a question may be by the generator's own doing."""
+    return LAG_MS_MAX if slo_p99_ms is None else slo_p99_ms * LAG_SHARE_MAX
+
+
 def rules(slo_p99_ms: float | None) -> tuple[Rule, ...]:
     """The questions; how late is too late depends on the tightest promise."""
-    lag_ms = LAG_MS_MAX if slo_p99_ms is None else slo_p99_ms * LAG_SHARE_MAX
     return (
         Rule(
             "lag_p99_ms",
             lambda made: made.lag_p99_us / 1e3,
             "ms",
             "arrivals started late; ask for less a process, add workers, or free a core for it",
-            max=lag_ms,
+            max=lag_ms_max(slo_p99_ms),
         ),
         Rule(
             "dropped",
@@ -110,6 +123,20 @@ def rules(slo_p99_ms: float | None) -> tuple[Rule, ...]:
             "1",
             "workers went without handing over what they had measured; see their output, and run it again",
             max=0,
+        ),
+        Rule(
+            "workers_apart_share",
+            lambda made: made.workers_apart_share,
+            "1",
+            "workers began apart, so that their shares are not one schedule; free their cores, or set their clocks",
+            max=APART_MAX,
+        ),
+        Rule(
+            "slow_names_share",
+            lambda made: made.slow_names_share,
+            "1",
+            "questions waited for the target's name to be looked up; give its address, or mend the resolver",
+            max=SLOW_NAMES_MAX,
         ),
     )
 

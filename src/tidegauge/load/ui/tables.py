@@ -35,6 +35,8 @@ MEANING: Final = {
     "littles_law_off": "arrivals under way against rate times time: more than 5 % means that clocks or counts lie",
     "workers": "processes that make the load",
     "workers_lost": "of those, gone before the end",
+    "workers_apart_share": "of the run, by which workers began apart",
+    "slow_names_share": "of questions, that waited for a name",
 }
 
 

@@ -33,6 +33,8 @@ def test_an_honest_generator_passes() -> None:
         ("cpu_share", {"cpu_share": 0.81}),
         ("littles_law", {"littles_law_off": 0.051}),
         ("workers_lost", {"workers_lost": 1}),
+        ("workers_apart_share", {"workers_apart_share": 0.011}),
+        ("slow_names_share", {"slow_names_share": 0.0011}),
     ],
 )
 def test_each_fault_withdraws_every_figure(measure: str, change: dict[str, float]) -> None:
@@ -65,6 +67,8 @@ def test_a_hundred_faulty_generators_pass_nothing() -> None:
             "cpu_share": draws.uniform(0.801, 1.2),
             "littles_law_off": draws.uniform(0.0501, 1.0),
             "workers_lost": draws.randint(1, 8),
+            "workers_apart_share": draws.uniform(0.0101, 1.0),
+            "slow_names_share": draws.uniform(0.00101, 1.0),
         }
         chosen = draws.sample(sorted(faults), draws.randint(1, len(faults)))
         faulty = msgspec.structs.replace(HONEST, **{name: faults[name] for name in chosen})
