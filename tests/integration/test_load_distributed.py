@@ -93,11 +93,7 @@ class Swarm:
 
     def wait_for(self, said: str) -> None:
         """Until the master has said it."""
-        assert self._master.stdout
-        while said not in self._read:
-            line = self._master.stdout.readline()
-            assert line, self._read
-            self._read += line
+        self._read += locusts.read_until(self._master, said)
 
     def end(self) -> locusts.Outcome:
         """The whole run, as the master has it."""

@@ -100,7 +100,7 @@ def run(folder: Path, kind: str, size: float, seed: int) -> locusts.Outcome:
         with locusts.locust(folder, command) as process:
             output = ""
             if kind in {"killed worker", "starved CPU"}:
-                output = _read_until_spawned(process)
+                output = locusts.read_until(process, SPAWNED)
             if kind == "killed worker":
                 time.sleep(size)
                 draws.choice(psutil.Process(process.pid).children()).kill()
@@ -109,16 +109,6 @@ def run(folder: Path, kind: str, size: float, seed: int) -> locusts.Outcome:
             rest, _ = process.communicate(timeout=locusts.TIMEOUT_S)
     path = folder / "load.json"
     return locusts.Outcome(process.returncode, output + rest, result.read(path) if path.exists() else None)
-
-
-def _read_until_spawned(process: subprocess.Popen[str]) -> str:
-    read = ""
-    assert process.stdout
-    while SPAWNED not in read:
-        line = process.stdout.readline()
-        assert line, read
-        read += line
-    return read
 
 
 def _starve(process: subprocess.Popen[str], size: float) -> None:

@@ -100,6 +100,17 @@ def locust(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[str]]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def read_until(process: subprocess.Popen[str], said: str) -> str:
+    """What it has said up to there."""
+    read = ""
+    assert process.stdout
+    while said not in read:
+        line = process.stdout.readline()
+        assert line, read
+        read += line
+    return read
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What a Locust run ended with."""
 

@@ -22,7 +22,7 @@ from tidegauge.load.sockets.delivery import SUBJECTS, judge_sockets
 from tidegauge.load.times import phases
 from tidegauge.load.times.clocks import Clocks
 from tidegauge.load.times.schedule import Profile
-from tidegauge.load.times.shapes import RECOVERY, SPIKE, STEADY
+from tidegauge.load.times.shapes import FAULT, RECOVERY, SPIKE, STEADY
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 
@@ -256,20 +256,23 @@ class LoadSession:
         return found
 
     def _recovery(self, found: list[Finding]) -> list[Finding]:
-        """How long after a spike until p99 keeps its promise again."""
-        profile = self.plan.profile
-        spike = profile.span(SPIKE) if profile else None
-        limit_ms = slo.tightest_p99_ms(self.plan.budgets)
-        if not spike or limit_ms is None or not found or self.elapsed_s < spike[1]:
-            return []
-        name = f"{slo.LANE}/{RECOVERY}/after_spike_s"
-        took_s = phases.recovery_s(self.series(), spike[1], limit_ms)
-        if took_s is not None:
-            return [self.plan.budgets.judge(name, took_s, "s")]
-        reason = (
-            f"p99 never kept {limit_ms:g} ms for {phases.RECOVERED_ROWS} s after the spike, as long as it was asked"
-        )
-        return [Finding(name=name, verdict=Verdict.FAIL, unit="s", reason=reason)]
+        """How long after a spike or a fault until p99 keeps its promise again."""
+        profile, budgets = self.plan.profile, self.plan.budgets
+        limit_ms = slo.tightest_p99_ms(budgets)
+        spans = {phase: profile.span(phase) for phase in (SPIKE, FAULT)} if profile and found else {}
+        recovered = []
+        for phase, span in spans.items():
+            if not span or limit_ms is None or self.elapsed_s < span[1]:
+                continue
+            name = f"{slo.LANE}/{RECOVERY}/after_{phase}_s"
+            took_s = phases.recovery_s(self.series(), span[1], limit_ms, slo.errors_max(budgets))
+            if took_s is not None:
+                recovered.append(budgets.judge(name, took_s, "s"))
+                continue
+            reason = f"for {phases.RECOVERED_ROWS} s on end p99 never kept {limit_ms:g} ms without errors after the "
+            reason += f"{phase}, as long as it was asked"
+            recovered.append(Finding(name=name, verdict=Verdict.FAIL, unit="s", reason=reason))
+        return recovered
 
 
 def _row(second: int, clocks: Clocks) -> dict[str, Any]:

@@ -66,8 +66,7 @@ class Judge:
         histogram = self._clocks.select("workflow" if is_workflow else "service", subject, phases)
         if not histogram.count:
             return
-        failed = sum(self._clocks.counters.get(errors_of(subject, phase), 0) for phase in phases)
-        yield self._errors(f"{LANE}/{title}/error_share", failed, histogram.count)
+        yield self._errors(subject, title, phases, histogram.count)
         if seconds := sum(self._seconds.get(phase, 0.0) for phase in phases):
             yield self._budgets.judge(f"{LANE}/{title}/throughput_per_s", histogram.count / seconds, "1/s")
 
@@ -91,10 +90,14 @@ class Judge:
         reason = f"{histogram.count} samples bound no p{share * 100:g}; it takes {samples_for(share)} or more"
         return msgspec.structs.replace(finding, verdict=Verdict.NOT_MEASURED, high=None, low=None, reason=reason)
 
-    def _errors(self, name: str, failed: int, count: int) -> Finding:
-        budgets = self._budgets
-        if name not in budgets.by_name and "@" not in name:
+    def _errors(self, subject: str, title: str, phases: list[str], count: int) -> Finding:
+        name, budgets = f"{LANE}/{title}/error_share", self._budgets
+        if name not in budgets.by_name and title == subject:
             budgets = Budgets({name: NO_ERRORS})
+            # What a phase of its own may have, a fault's for one, is judged there.
+            allowed = {phase for phase in phases if f"{LANE}/{subject}@{phase}/error_share" in self._budgets.by_name}
+            phases = [phase for phase in phases if phase not in allowed]
+        failed = sum(self._clocks.counters.get(errors_of(subject, phase), 0) for phase in phases)
         finding = budgets.judge(name, failed / count, "1")
         return msgspec.structs.replace(finding, evidence={"failed": failed, "of": count})
 
@@ -126,6 +129,18 @@ def samples_for(share: float) -> int:
 def tightest_p99_ms(budgets: Budgets) -> float | None:
     """The least p99 that is promised to anybody, in milliseconds."""
     return min(_p99_limits(budgets.by_name.items()), default=None)
+
+
+def errors_max(budgets: Budgets) -> float:
+    """The largest share of errors that is promised of a whole run."""
+    return max(
+        (
+            budget.max
+            for name, budget in budgets.by_name.items()
+            if name.startswith(f"{LANE}/") and name.endswith("/error_share") and "@" not in name and budget.max
+        ),
+        default=0.0,
+    )
 
 
 def _p99_limits(budgets: Iterable[tuple[str, Budget]]) -> Iterator[float]:

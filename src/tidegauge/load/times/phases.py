@@ -1,4 +1,4 @@
-"""Which part of a run a sample belongs to, and how long the target needs to recover from a spike.
+"""Which part of a run a sample belongs to, and how long the target needs to recover from a spike or a fault.
 
 An arrival belongs to the phase in which it was *due*: what a spike asked for is the spike's, however late its answer
 comes. The beginning of a run measures caches and connections that are filled for the first time, so it is cut by a
@@ -34,10 +34,20 @@ def phase_at(profile: Profile | None, cut_s: float) -> Callable[[float], str]:
     return at
 
 
-def recovery_s(rows: Sequence[Mapping[str, Any]], since_s: float, limit_ms: float) -> float | None:
-    """The seconds from `since_s` until p99 keeps the limit for RECOVERED_ROWS rows; None if it never does."""
+def recovery_s(
+    rows: Sequence[Mapping[str, Any]], since_s: float, limit_ms: float, errors_max: float = 0.0
+) -> float | None:
+    """The seconds from `since_s` until RECOVERED_ROWS rows have their p99 within the limit; None if that never comes.
+
+    A second that was asked and did not answer has no p99, one that only refused has a good one: neither is a recovery.
+    """
     after = [row for row in rows if row["t_s"] >= since_s]
-    kept = [row["p99_due_us"] <= limit_ms * 1e3 for row in after]
+    kept = [
+        row["p99_due_us"] <= limit_ms * 1e3
+        and (row["achieved_per_s"] > 0 or not row["offered_per_s"])
+        and row["errors_per_s"] <= errors_max * row["achieved_per_s"]
+        for row in after
+    ]
     for number in range(len(kept) - RECOVERED_ROWS + 1):
         if all(kept[number : number + RECOVERED_ROWS]):
             return float(after[number]["t_s"] - since_s)

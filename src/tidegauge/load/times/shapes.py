@@ -13,6 +13,7 @@ Point = tuple[float, float, str]
 STEADY: Final = "steady"
 SPIKE: Final = "spike"
 RECOVERY: Final = "recovery"
+FAULT: Final = "fault"
 SPIKE_TIMES: Final = 8
 KNEE_FACTOR: Final = 1.5
 KNEE_LEVELS: Final = 8
@@ -44,6 +45,10 @@ SHAPES: Final[dict[str, tuple[Point, ...]]] = {
         (0, 1 / SPIKE_TIMES, STEADY), (1 / 3, 1 / SPIKE_TIMES, STEADY),
         (1 / 3, 1, SPIKE), (4 / 9, 1, SPIKE),
         (4 / 9, 1 / SPIKE_TIMES, RECOVERY), (1, 1 / SPIKE_TIMES, RECOVERY),
+    ),
+    # Somebody breaks something at the beginning of the phase `fault`, and mends it at its end.
+    "fault": (
+        (0, 1, STEADY), (0.4, 1, STEADY), (0.4, 1, FAULT), (0.6, 1, FAULT), (0.6, 1, RECOVERY), (1, 1, RECOVERY),
     ),
     # Does it stay as it is?
     "soak": ((0, 0, "ramp"), (1 / 60, 1, STEADY), (1, 1, STEADY)),

@@ -48,6 +48,18 @@ def session_of(plan: Plan, *, number: int = 2_000, us: int = 1_000, phase: str =
     return session
 
 
+def row(second: int, *, slow: bool = False, answers: int = 10, errors: int = 0) -> dict[str, int]:
+    """A second in which ten were asked."""
+    p99_us = 0 if not answers else 900_000 if slow else 1_000
+    return {
+        "t_s": second,
+        "p99_due_us": p99_us,
+        "offered_per_s": 10,
+        "achieved_per_s": answers,
+        "errors_per_s": errors,
+    }
+
+
 def named(session: LoadSession, name: str) -> Finding:
     return next(finding for finding in session.verdicts() if finding.name == name)
 
@@ -173,12 +185,44 @@ def test_nothing_measured_is_no_finding() -> None:
 
 def test_recovery_is_the_first_lasting_return() -> None:
     """One quiet second in the middle of a queue is no recovery; three on end are."""
-    slow_us, quick_us = 900_000, 1_000
-    rows = [
-        {"t_s": second, "p99_due_us": quick_us if second in {11, 14, 15, 16} else slow_us} for second in range(10, 17)
-    ]
+    rows = [row(second, slow=second not in {11, 14, 15, 16}) for second in range(10, 17)]
     assert recovery_s(rows, 10.0, 50.0) == 4.0
     assert recovery_s(rows[:-1], 10.0, 50.0) is None
+
+
+def test_refusals_and_silence_are_no_recovery() -> None:
+    """A second in which every answer is a quick error, or none comes, has not recovered; a share may be allowed."""
+    silent = [row(second, answers=0) for second in (10, 11, 12)]
+    refusing = [row(second, errors=9) for second in (13, 14, 15)]
+    good = [row(second) for second in (16, 17, 18)]
+    assert recovery_s([*silent, *refusing, *good], 10.0, 50.0) == 6.0
+    assert recovery_s([*silent, *refusing, *good], 10.0, 50.0, errors_max=0.9) == 3.0
+
+
+def test_after_a_fault_the_way_back_is_timed() -> None:
+    """The profile `fault` asks for the same all the time; how long after it p99 holds again is a finding."""
+    session = LoadSession(Plan(profile=Profile.fault(10, 20), budgets=promise(entry__p99_due_ms=50.0)))
+    for second in range(20):
+        clocks = Clocks()
+        clocks.record("entry", "workflow", "fault", 1_000)
+        clocks.record("GET |entry", "due", "fault", 90_000 if 8 <= second < 14 else 1_000)
+        clocks.add("arrivals/scheduled")
+        session.absorb([(second, clocks)])
+    session.ended_s = session.started_s + 20
+    assert named(session, "load/recovery/after_fault_s").value == 2.0
+
+
+def test_errors_that_a_phase_may_have_are_judged_there() -> None:
+    """What a fault's phase is allowed counts nowhere else, and the other phases are still allowed none."""
+    may = Budgets({"load/entry@fault/error_share": Budget(max=1.0, unit="1", why="w")})
+    for phase, verdict in (("fault", Verdict.PASS), ("recovery", Verdict.FAIL)):
+        session = session_of(Plan(profile=Profile.fault(200, 10), budgets=may))
+        session.record("entry", "workflow", 1_000, phase)
+        session.record("entry", "workflow", 1_000, "fault")
+        session.failed("entry", phase)
+        session.tick()
+        assert named(session, "load/entry@fault/error_share").verdict is Verdict.PASS
+        assert named(session, "load/entry/error_share").verdict is verdict
 
 
 def test_slos_are_read_from_the_file(toml: Callable[[str], TomlFile]) -> None:
