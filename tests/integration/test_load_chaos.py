@@ -84,7 +84,7 @@ def assert_survived(outcome: locusts.Outcome) -> None:
 @contextlib.contextmanager
 def broken_wire(house: House, name: str, **options: float) -> Iterator[None]:
     """A fault of the simulated gateway."""
-    house.control.fault(name, **options)
+    house.control.fault(name, on=True, **options)
     yield
     house.control.fault(name, on=False)
 

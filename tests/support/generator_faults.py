@@ -83,7 +83,8 @@ def run(folder: Path, kind: str, size: float, seed: int) -> locusts.Outcome:
     """One load with this fault, to its end."""
     draws = random.Random(seed)
     (folder / "tidegauge.toml").write_text(PROMISE)
-    locustfile, options, more = locusts.OURS, {"rate": RATE, "seconds": SECONDS, "seed": seed}, ()
+    locustfile, more = locusts.OURS, []
+    options: dict[str, float] = {"rate": RATE, "seconds": SECONDS, "seed": seed}
     if kind == "late schedule":
         locustfile += STANDS_STILL.format(at_s=draws.uniform(0.2, SECONDS - 2), size=size)
     elif kind == "slow resolver":
@@ -91,9 +92,9 @@ def run(folder: Path, kind: str, size: float, seed: int) -> locusts.Outcome:
     elif kind == "busy CPU":
         locustfile += BUSY.format(size=size).strip("\n") + "\n"
     elif kind == "small pool":
-        options["in_flight"] = size
+        options["in_flight"] = round(size)
     elif kind == "killed worker":
-        more = ("--processes", "2")
+        more = ["--processes", "2"]
     with locusts.serving(folder, stall_at_s=STALL_AT_S, stall_s=STALL_S) as server:
         host = server.url.replace("127.0.0.1", "localhost") if kind == "slow resolver" else server.url
         command = [*locusts.words(folder, locustfile, host, **options), *more]

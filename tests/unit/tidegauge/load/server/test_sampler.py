@@ -171,6 +171,13 @@ def test_a_leak_of_sockets_is_named(seed: int) -> None:
     assert per_minute == pytest.approx(60, rel=0.05)
 
 
+def test_a_leak_is_judged_by_time_and_not_by_rows() -> None:
+    """Looks that were rarer for a while, as on a busy machine, do not make a steady leak one that slows down."""
+    times_s = [*(number / 4 for number in range(40)), *range(10, 110), *(110 + number / 4 for number in range(200))]
+    rows = [ServerRow(t_s=t_s, wall_s=0.0, sockets=int(t_s), fds=int(t_s), client_sockets=0) for t_s in times_s]
+    assert sockets_finding(rows).verdict is Verdict.FAIL
+
+
 def test_a_leak_of_files_is_named() -> None:
     """Descriptors that are no sockets leak under their own name."""
     finding = sockets_finding(rows_of([30] * 240, [30] * 240, [40 + index // 4 for index in range(240)]))
