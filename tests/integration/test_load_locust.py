@@ -132,7 +132,7 @@ class Steps(LoadTestShape):
 
 def test_the_run_time_begins_with_the_test(tmp_path: Path) -> None:
     """What a foreign file takes to import is not taken from --run-time."""
-    slow = "import time\nend = time.perf_counter() + 2\nwhile time.perf_counter() < end:\n    pass\n" + OURS
+    slow = "import time\nend = time.perf_counter() + 2\nwhile time.perf_counter() < end:\n    pass\n" + locusts.OURS
     with locusts.serving(tmp_path) as server:
         outcome = locusts.run(tmp_path, slow, server.url, "-t", "2s", "-u", "10", "-r", "10", profile="users")
     assert outcome.snapshot["elapsed_s"] > 1.8

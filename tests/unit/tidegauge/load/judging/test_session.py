@@ -201,7 +201,7 @@ def test_refusals_and_silence_are_no_recovery() -> None:
 
 def test_after_a_fault_the_way_back_is_timed() -> None:
     """The profile `fault` asks for the same all the time; how long after it p99 holds again is a finding."""
-    session = LoadSession(Plan(profile=Profile.fault(10, 20), budgets=promise(entry__p99_due_ms=50.0)))
+    session = LoadSession(Plan(profile=Profile.named("fault", 10, 20), budgets=promise(entry__p99_due_ms=50.0)))
     for second in range(20):
         clocks = Clocks()
         clocks.record("entry", "workflow", "fault", 1_000)
@@ -216,7 +216,7 @@ def test_errors_that_a_phase_may_have_are_judged_there() -> None:
     """What a fault's phase is allowed counts nowhere else, and the other phases are still allowed none."""
     may = Budgets({"load/entry@fault/error_share": Budget(max=1.0, unit="1", why="w")})
     for phase, verdict in (("fault", Verdict.PASS), ("recovery", Verdict.FAIL)):
-        session = session_of(Plan(profile=Profile.fault(200, 10), budgets=may))
+        session = session_of(Plan(profile=Profile.named("fault", 200, 10), budgets=may))
         session.record("entry", "workflow", 1_000, phase)
         session.record("entry", "workflow", 1_000, "fault")
         session.failed("entry", phase)
@@ -265,7 +265,7 @@ def test_a_target_that_keeps_sockets_is_named() -> None:
         session.see(ServerRow(t_s=100.0 + second, wall_s=0.0, sockets=second, fds=second, client_sockets=0))
     assert not [finding for finding in session.verdicts() if finding.name == leaks.NAME]
     for look in range(100):
-        session.see(ServerRow(t_s=100.0 + look / 10, wall_s=0.0, sockets=3 * look, fds=3 * look, client_sockets=0))
+        session.see(ServerRow(t_s=110.0 + look / 2, wall_s=0.0, sockets=9 + look, fds=9 + look, client_sockets=0))
     assert named(session, leaks.NAME).verdict is Verdict.FAIL
 
 
