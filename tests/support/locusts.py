@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -51,12 +52,30 @@ class Server:
         self._log = log
         self._process = process
 
-    def stop(self) -> list[float]:
-        """When it sent each answer, by `time.monotonic`."""
+    def stop(self) -> Account:
+        """Its own account of what it answered."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(10)
-        sent_s: list[float] = json.loads(self._log.read_text())
-        return sent_s
+        return Account(json.loads(self._log.read_text()))
+
+
+class Account:
+    """When each question came and when its answer went, by `time.monotonic`, in the order of the questions.
+
+    What is due first asks first, so the k-th question is that of the k-th due time; answers need not keep the order.
+    This is the truth of a run: the server's time to work off a queue belongs to it, the client's does not.
+    """
+
+    def __init__(self, answers_s: list[tuple[float, float]]) -> None:
+        self._sent_s = [sent_s for _asked_s, sent_s in sorted(answers_s)]
+
+    def __len__(self) -> int:
+        return len(self._sent_s)
+
+    def due_ms(self, share: float, *, started_s: float, rate: float) -> float:
+        """A percentile of how long after it was due each answer was sent."""
+        took_s = sorted(sent_s - started_s - number / rate for number, sent_s in enumerate(self._sent_s))
+        return took_s[math.ceil(share * len(took_s)) - 1] * 1e3
 
 
 @contextlib.contextmanager

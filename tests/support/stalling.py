@@ -1,4 +1,4 @@
-"""A server that answers at once but for one stall, and says afterwards when it sent each answer.
+"""A server that answers at once but for one stall, and says afterwards when each question came and its answer went.
 
 `python stalling.py PORT STALL_AT_S STALL_S LOG`; the stall begins so long after the first question. It ends with
 SIGTERM, or by itself. Its clock is `time.monotonic`, which every process of the machine shares. `/wrong` answers 503.
@@ -23,7 +23,7 @@ class Stall:
         self.at_s = at_s
         self.seconds = seconds
         self.until_s = 0.0
-        self.sent_s: list[float] = []
+        self.answers_s: list[tuple[float, float]] = []
 
     def asked(self, loop: asyncio.AbstractEventLoop) -> float:
         """When the answer may go; the first question sets the alarm."""
@@ -51,15 +51,15 @@ class Connection(asyncio.Protocol):
         while b"\r\n\r\n" in self._unread:
             head, _, self._unread = self._unread.partition(b"\r\n\r\n")
             status = b"503 No" if b" /wrong" in head else b"200 OK"
-            until_s = self._stall.asked(loop)
-            if until_s > loop.time():
-                loop.call_at(until_s, self._answer, status)
+            until_s, asked_s = self._stall.asked(loop), loop.time()
+            if until_s > asked_s:
+                loop.call_at(until_s, self._answer, status, asked_s)
             else:
-                self._answer(status)
+                self._answer(status, asked_s)
 
-    def _answer(self, status: bytes) -> None:
+    def _answer(self, status: bytes, asked_s: float) -> None:
         self._transport.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\nok")
-        self._stall.sent_s.append(asyncio.get_running_loop().time())
+        self._stall.answers_s.append((asked_s, asyncio.get_running_loop().time()))
 
 
 async def serve(port: int, stall: Stall) -> None:
@@ -73,7 +73,7 @@ async def serve(port: int, stall: Stall) -> None:
 
 def main(port: int, stall: Stall, log: Path) -> None:
     asyncio.run(serve(port, stall))
-    log.write_text(json.dumps(stall.sent_s))
+    log.write_text(json.dumps(stall.answers_s))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The generator: at each due time one task of an ordinary Locust user runs as a greenlet of its own.
+"""The generator: at each due time one task of an ordinary Locust user runs in the greenlet of that user.
 
 `Generator.run` waits for the next due time and starts what is due, never for an answer: an arrival takes an instance
 of a user class from the pool, a new one while there are fewer than the cap, runs one task of it, and gives it back. At
@@ -23,26 +23,35 @@ from locust.exception import StopTest, StopUser
 
 from tidegauge.load.arrivals.alarm import Alarm
 from tidegauge.load.arrivals.pool import ENDS_TURN, Pool, Work, run_task
+from tidegauge.load.arrivals.receipts import ATTRIBUTE
 from tidegauge.load.judging.session import LoadSession
 from tidegauge.load.times.schedule import FixedSchedule, LiveSchedule
 
 # A rate that changes while we wait for the next arrival is seen this soon.
 LOOK_S: Final = 0.05
-ATTRIBUTE: Final = "tidegauge_arrival"
 logger = logging.getLogger("tidegauge.load")
 
 
 class Arrival:
     """One workflow on its way; times are of `time.perf_counter`."""
 
-    __slots__ = ("began_s", "due_s", "failed", "phase", "taken_s")
+    __slots__ = ("began_s", "chosen", "due_s", "failed", "late_s", "phase", "subject", "taken_s", "unread_s")
 
-    def __init__(self, due_s: float, taken_s: float, phase: str) -> None:
+    def __init__(self, due_s: float, taken_s: float, phase: str, chosen: Any, subject: str) -> None:
         self.due_s = due_s
         self.taken_s = taken_s
         self.phase = phase
+        self.chosen = chosen
+        self.subject = subject
         self.began_s = due_s
         self.failed = False
+        self.unread_s = 0.0  # what was read last had lain there so long; see `receipts`
+        self.late_s = 0.0  # the same of the last answer that was told of
+
+    def answered(self) -> float:
+        """How long the answer that was just told of had lain unread."""
+        self.late_s, self.unread_s = self.unread_s, 0.0
+        return self.late_s
 
 
 def current() -> Arrival | None:
@@ -90,7 +99,9 @@ class Generator:
         self._work = work
         self._schedule = schedule
         self._stopped = False
-        self._running: dict[Any, tuple[Arrival, str]] = {}
+        self._hub = gevent.get_hub()
+        self._runners: dict[User, Any] = {}
+        self._running: dict[Any, Arrival] = {}
         self._pool_since_s = 0.0
         self.pool = Pool(environment, in_flight_max)
         self.started_s = math.inf  # until `run` says when
@@ -138,12 +149,13 @@ class Generator:
         now_s = time.perf_counter()
         self._account(now_s)
         left, self._running = self._running, {}
-        for runner, (arrival, subject) in left.items():
+        for arrival in left.values():
             self._session.count("arrivals/unfinished")
             self._session.count("flight/clocks_us", int((now_s - arrival.taken_s) * 1e6))
-            self._session.failed(subject, arrival.phase)
-            self._session.record(subject, "workflow", int((now_s - arrival.due_s) * 1e6), arrival.phase)
-            gevent.kill(runner, block=False)
+            self._session.failed(arrival.subject, arrival.phase)
+            self._session.record(arrival.subject, "workflow", int((now_s - arrival.due_s) * 1e6), arrival.phase)
+        for runner in self._runners.values():
+            gevent.kill(runner)
         self.pool.close()
 
     def _start(self, due_s: float, now_s: float, phase: str) -> None:
@@ -153,37 +165,55 @@ class Generator:
         if user is None:
             self._session.recent.add("arrivals/dropped")
             return
-        arrival = Arrival(due_s, now_s, phase)
-        gevent.spawn_raw(self._live, arrival, user, chosen, self._work.title(kind, chosen), is_new)
+        arrival = Arrival(due_s, now_s, phase, chosen, self._work.title(kind, chosen))
+        runner = self._runners.get(user)
+        if runner is None:
+            self._runners[user] = gevent.spawn_raw(self._serve, user, arrival, is_new)
+        else:
+            self._hub.loop.run_callback(runner.switch, arrival)
 
-    def _live(self, arrival: Arrival, user: User, chosen: Any, subject: str, is_new: bool) -> None:
-        """The life of one arrival, in its greenlet."""
-        me, recent, phase = greenlet.getcurrent(), self._session.recent, arrival.phase
+    def _serve(self, user: User, arrival: Any, is_new: bool) -> None:
+        """The life of a user's greenlet: one arrival after the other, as long as the user may be used again.
+
+        A greenlet for each arrival would cost a tenth of a request: CPython maps a stack for it and unmaps it again.
+        """
+        try:
+            while self._live(arrival, user, is_new):
+                is_new, arrival = False, None
+                while not isinstance(arrival, Arrival):  # whatever else a task left behind may wake its greenlet
+                    arrival = self._hub.switch()
+        finally:
+            self._runners.pop(user, None)
+
+    def _live(self, arrival: Arrival, user: User, is_new: bool) -> bool:
+        """The life of one arrival, in its user's greenlet; whether that may be used again."""
+        me, recent, subject, phase = greenlet.getcurrent(), self._session.recent, arrival.subject, arrival.phase
         started_s = time.perf_counter()
         recent.record(subject, "lag", phase, int((started_s - arrival.due_s) * 1e6))
         if started_s <= self.started_s + self._schedule.ends_s + LOOK_S:
             recent.add("arrivals/started")
-        self._running[me] = (arrival, subject)
+        self._running[me] = arrival
         setattr(me, ATTRIBUTE, arrival)
-        keep = self._turn(arrival, user, chosen, is_new)
+        keep = self._turn(arrival, user, is_new)
         ended_s = time.perf_counter()
         if self._running.pop(me, None) is None:
-            return  # given up meanwhile
+            return False  # given up meanwhile
         self._account(ended_s)
         self.pool.give(user, keep=keep)
         recent = self._session.recent  # another than before when a second has passed
-        recent.record(subject, "workflow", phase, int((ended_s - arrival.due_s) * 1e6))
+        recent.record(subject, "workflow", phase, int((ended_s - arrival.due_s - arrival.late_s) * 1e6))
         recent.add("flight/clocks_us", int((ended_s - arrival.taken_s) * 1e6))
         if arrival.failed:
             self._session.failed(subject, phase)
+        return keep
 
-    def _turn(self, arrival: Arrival, user: User, chosen: Any, is_new: bool) -> bool:
+    def _turn(self, arrival: Arrival, user: User, is_new: bool) -> bool:
         """Runs the task; whether the instance may be used again."""
         try:
             if is_new:
                 user.on_start()
             arrival.began_s = time.perf_counter()
-            run_task(user, chosen)
+            run_task(user, arrival.chosen)
         except ENDS_TURN:
             pass
         except (StopUser, gevent.GreenletExit):
@@ -200,10 +230,11 @@ class Generator:
                 raise
         return True
 
-    def _account(self, now_s: float | None = None) -> None:
+    def _account(self, now_s: float) -> None:
         """The time that workflows have spent in flight, as the pool sees it."""
-        now_s = time.perf_counter() if now_s is None else now_s
-        passed_s = max(now_s - self._pool_since_s, 0.0)
-        self._pool_since_s = max(now_s, self._pool_since_s)
+        passed_s = now_s - self._pool_since_s
+        if passed_s <= 0:
+            return
+        self._pool_since_s = now_s
         if self.pool.in_flight:
             self._session.recent.add("flight/pool_us", int(passed_s * self.pool.in_flight * 1e6))

@@ -6,6 +6,7 @@ end makes every figure doubtful.
 """
 
 import collections
+import gc
 import logging
 import math
 import time
@@ -18,7 +19,7 @@ from locust import User
 from locust.env import Environment
 from locust.user.task import filter_tasks_by_tags
 
-from tidegauge.load.arrivals import names
+from tidegauge.load.arrivals import names, receipts
 from tidegauge.load.arrivals.generator import Generator, Token
 from tidegauge.load.arrivals.options import Settings
 from tidegauge.load.arrivals.pool import PREWARM_MAX, Work
@@ -32,6 +33,8 @@ CPU_WINDOW_S: Final = 5.0
 CPU_SHORTEST_S: Final = 2.0
 LOOK_S: Final = 0.5
 PREWARM_SHARE: Final = 0.05
+# Objects made and not yet gone before the youngest are walked; then the ages above, as Python has them.
+COLLECTS: Final = (20_000, 10, 10)
 logger = logging.getLogger("tidegauge.load")
 
 
@@ -47,6 +50,7 @@ class Node:
         self._tokens = 0
         self._standing: list[User] = []
         self._settings = Settings()
+        self._collects = gc.get_threshold()
 
     def start(
         self, settings: Settings, classes: list[type[User]], *, index: int | None, of: int, shaped: Profile | None
@@ -65,6 +69,7 @@ class Node:
         if index is None:
             logger.warning("This worker came when the schedule had been shared out; it stands by until the next load.")
             return
+        receipts.install()
         options: Any = self._environment.parsed_options
         for kind in classes:
             kind.host = self._environment.host or kind.host
@@ -104,6 +109,8 @@ class Node:
             for user in self._standing:
                 user.stop(force=True)
             self._standing.clear()
+            gc.set_threshold(*self._collects)
+            gc.unfreeze()
             self._session.ended_s = time.perf_counter()
             self._report()
 
@@ -122,6 +129,7 @@ class Node:
             generator.done.set()
             return
         generator.pool.warm(work.kinds, min(warm, PREWARM_MAX, generator.pool.instances_max))
+        _calm_collector()
         late_s = time.perf_counter() - started_s
         if late_s > 0 and not self._settings.joined:  # it begins when everything is ready, not while it is made so
             started_s += late_s
@@ -155,6 +163,14 @@ class Node:
 def standing(kind: type[User]) -> int:
     """How many of a class stand beside the arrivals: who listens is due at no time, and leaves at none."""
     return int(getattr(kind, "standing", 0))
+
+
+def _calm_collector() -> None:
+    """A collection that walks all that was ever imported stops every arrival for some ten milliseconds, and one after
+    every few requests, as is usual, takes a tenth of the core."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTS)
 
 
 class Core:
