@@ -33,8 +33,8 @@ CPU_WINDOW_S: Final = 5.0
 CPU_SHORTEST_S: Final = 2.0
 LOOK_S: Final = 0.5
 PREWARM_SHARE: Final = 0.05
-# Objects made and not yet gone before the youngest are walked; then the ages above, as Python has them.
-COLLECTS: Final = (20_000, 10, 10)
+# Objects made and not yet gone before the youngest are walked: so many take a millisecond or two. Then the ages above.
+COLLECTS: Final = (2_000, 10, 10)
 logger = logging.getLogger("tidegauge.load")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import time
@@ -22,8 +23,8 @@ class Arrival:
     unread_s = 0.0
 
 
-@pytest.fixture
-def ends() -> Iterator[tuple[Any, socket.socket]]:
+@contextlib.contextmanager
+def connected() -> Iterator[tuple[Any, socket.socket]]:
     """Our end of a connection, which asks for stamps, and the server's."""
     receipts.install()
     with socket.create_server(("127.0.0.1", 0)) as listening, gevent.socket.socket() as ours:
@@ -32,6 +33,12 @@ def ends() -> Iterator[tuple[Any, socket.socket]]:
         with theirs:
             until_it_stamps(ours, theirs)
             yield ours, theirs
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Any, socket.socket]]:
+    with connected() as both:
+        yield both
 
 
 def until_it_stamps(ours: Any, theirs: socket.socket) -> None:
@@ -71,25 +78,29 @@ def test_what_lay_unread_is_known(ends: tuple[Any, socket.socket], how: str) -> 
     assert arrival.unread_s >= HELD_UP_S
 
 
-def test_a_late_reader_lets_others_go_first(ends: tuple[Any, socket.socket]) -> None:
-    """What became ready meanwhile runs before the rest of an answer that was read late."""
-    ours, theirs = ends
+@pytest.mark.parametrize("late_first", [True, False])
+def test_a_late_reader_lets_others_go_first(late_first: bool) -> None:
+    """Of two answers that are there, the arrival's was read late and waits until the other was worked off."""
     order = []
 
-    def read() -> None:
+    def read(ours: Any, name: str) -> None:
         ours.recv(100)
-        order.append("answer")
+        order.append(name)
 
-    def become_due() -> None:
+    with connected() as (late, late_end), connected() as (other, other_end):
+        arrival = Arrival()
+        runners: list[Any] = []
+        for is_late in (late_first, not late_first):
+            if is_late:
+                runners.append(arrive(lambda: read(late, "late"), arrival))
+            else:
+                runners.append(gevent.spawn(read, other, "other"))
         gevent.sleep(0)
-        order.append("arrival")
-
-    runner = arrive(read, Arrival())
-    theirs.sendall(b"answer")
-    time.sleep(HELD_UP_S)
-    due = gevent.spawn(become_due)
-    gevent.joinall([runner, due], timeout=5)
-    assert order == ["arrival", "answer"]
+        late_end.sendall(b"answer")
+        other_end.sendall(b"answer")
+        time.sleep(HELD_UP_S)
+        gevent.joinall(runners, timeout=5)
+    assert order == ["other", "late"]
 
 
 def test_turns_are_taken_in_order_and_given_up() -> None:
