@@ -82,6 +82,30 @@ class Trader(FastHttpUser):
     assert outcome.finding("load/look/error_share").value == 0
 
 
+def test_the_collector_is_calm_during_a_test_only(tmp_path: Path) -> None:
+    """While arrivals run what was imported is not walked again; afterwards the process collects as it did before."""
+    watching = """
+import gc
+from locust import FastHttpUser, events, task
+
+before = gc.get_threshold(), gc.get_freeze_count()
+
+class Trader(FastHttpUser):
+    @task
+    def look(self):
+        is_calm = gc.get_freeze_count() > 10_000 and gc.get_threshold() > before[0]
+        self.client.get("/look" if is_calm else "/wrong")
+
+@events.quitting.add_listener
+def over(**_):
+    print("as before:", (gc.get_threshold(), gc.get_freeze_count()) == before)
+"""
+    with locusts.serving(tmp_path) as server:
+        outcome = locusts.run(tmp_path, watching, server.url, rate=20, seconds=1)
+    assert outcome.finding("load/look/error_share").value == 0
+    assert "as before: True" in outcome.output
+
+
 def test_a_pool_that_is_too_small_says_so(tmp_path: Path) -> None:
     """Arrivals that find no free user are counted, and nothing of the run counts as measured."""
     with locusts.serving(tmp_path, stall_at_s=0.2, stall_s=0.6) as server:

@@ -224,8 +224,7 @@ class Plugin:
         recent, phase = session.recent, arrival.phase if arrival else session.phase_at(session.elapsed_s)
         if response_time is not None:
             us = int(response_time * 1e3)
-            if arrival:
-                us = max(us - int(arrival.answered() * 1e6), 0)
+            us = arrival.answered(us) if arrival else us
             recent.record(subject, "service", phase, us)
             if arrival:
                 recent.record(subject, "due", phase, us + int((arrival.began_s - arrival.due_s) * 1e6))

@@ -33,7 +33,8 @@ class Alarm:
     """Waits until a time of `time.perf_counter`, in the greenlet that made it. As a context manager it closes its file.
 
     The hub watches the file all the time and switches straight back: nothing is registered for each wait. Setting the
-    timer anew takes back that it had rung, so the file is never read, and rings only while somebody waits.
+    timer anew takes back that it had rung, so the file is never read, and rings only while somebody waits. Of what is
+    ready at once it goes first: an answer can wait, an arrival is late.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class Alarm:
         if self._file >= 0:
             self._timer = _Timer()
             self._where = ctypes.byref(self._timer)
-            self._watcher = self._hub.loop.io(self._file, 1)
+            self._watcher = self._hub.loop.io(self._file, 1, priority=self._hub.loop.MAXPRI)
             self._watcher.start(greenlet.getcurrent().switch)
 
     def wait_until(self, moment_s: float) -> None:

@@ -35,7 +35,7 @@ logger = logging.getLogger("tidegauge.load")
 class Arrival:
     """One workflow on its way; times are of `time.perf_counter`."""
 
-    __slots__ = ("began_s", "chosen", "due_s", "failed", "late_s", "phase", "subject", "taken_s", "unread_s")
+    __slots__ = ("began_s", "chosen", "due_s", "failed", "late_us", "phase", "subject", "taken_s", "unread_s")
 
     def __init__(self, due_s: float, taken_s: float, phase: str, chosen: Any, subject: str) -> None:
         self.due_s = due_s
@@ -46,12 +46,13 @@ class Arrival:
         self.began_s = due_s
         self.failed = False
         self.unread_s = 0.0  # what was read last had lain there so long; see `receipts`
-        self.late_s = 0.0  # the same of the last answer that was told of
+        self.late_us = 0  # the same of the last answer, from which the workflow's end counts too
 
-    def answered(self) -> float:
-        """How long the answer that was just told of had lain unread."""
-        self.late_s, self.unread_s = self.unread_s, 0.0
-        return self.late_s
+    def answered(self, us: int) -> int:
+        """A response time without what its answer lay unread; what had come before the question is no answer to it."""
+        unread_us, self.unread_s = int(self.unread_s * 1e6), 0.0
+        self.late_us = unread_us if unread_us <= us else 0
+        return us - self.late_us
 
 
 def current() -> Arrival | None:
@@ -201,7 +202,7 @@ class Generator:
         self._account(ended_s)
         self.pool.give(user, keep=keep)
         recent = self._session.recent  # another than before when a second has passed
-        recent.record(subject, "workflow", phase, int((ended_s - arrival.due_s - arrival.late_s) * 1e6))
+        recent.record(subject, "workflow", phase, int((ended_s - arrival.due_s) * 1e6) - arrival.late_us)
         recent.add("flight/clocks_us", int((ended_s - arrival.taken_s) * 1e6))
         if arrival.failed:
             self._session.failed(subject, phase)
