@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import statistics
 import subprocess
@@ -42,6 +41,7 @@ ROOT = Path(__file__).parents[2]
 Figures = list[tuple[str, str, list[float]]]  # name, unit, one value a turn
 
 TIMEOUT_S = 60.0
+LOOK_S = 5.0
 SETTLE_S = 2.5  # from Locust's start until every user and connection is there
 GENERATOR = "gate/load.generator"
 USER = """
@@ -168,27 +168,27 @@ def lag(options: argparse.Namespace, folder: Path) -> Figures:
 
 
 def memory(options: argparse.Namespace, folder: Path) -> Figures:
-    """What becomes the process's own after a tenth of the run: in all, and by the hour.
+    """What became the process's own from the first third of the run, without its start, to the last, and by the hour.
 
-    The first counts users too who were made for a crowd of arrivals, up to --tidegauge-in-flight. The second is for what
-    goes on growing: the median step between two looks, which a crowd does not move.
+    Of each third the least counts: garbage in cycles comes and goes by some megabytes.
     """
     with echoing() as url:
         words = command(folder, "open", url, options.rate, options.seconds)
         with locusts.locust(folder, words) as process:
             prefer(process.pid)
-            watched, began_s, sizes = psutil.Process(process.pid), time.perf_counter(), []
+            watched, began_s, sizes_mb = psutil.Process(process.pid), time.perf_counter(), []
             while (since_s := time.perf_counter() - began_s) < options.seconds - SETTLE_S:
                 if since_s > options.seconds / 10:
-                    sizes.append((since_s, watched.memory_full_info().uss / 1e6))
-                    users = len(watched.net_connections())
+                    sizes_mb.append(watched.memory_full_info().uss / 1e6)
+                    sockets = len(watched.net_connections())
                     say(
-                        f"{sizes[-1][1]:7.2f} MB after {since_s:4.0f} s, {asked(url, 'open')} requests, {users} sockets"
+                        f"{sizes_mb[-1]:.2f} MB after {since_s:.0f} s, {asked(url, 'open')} requests, {sockets} sockets"
                     )
-                time.sleep(options.seconds / 30)
-    per_hour = [(size - was) / (at_s - was_s) * 3600 for (was_s, was), (at_s, size) in itertools.pairwise(sizes)]
-    grown = sizes[-1][1] - sizes[0][1]
-    return [("memory_growth_mb", "MB", [grown]), ("memory_mb_per_hour", "MB", [statistics.median(per_hour)])]
+                time.sleep(LOOK_S)
+    third = len(sizes_mb) // 3
+    grown_mb = min(sizes_mb[-third:]) - min(sizes_mb[:third])
+    by_hour_mb = grown_mb / (2 * third * LOOK_S) * 3600
+    return [("memory_growth_mb", "MB", [grown_mb]), ("memory_mb_per_hour", "MB", [by_hour_mb])]
 
 
 def stall(options: argparse.Namespace, folder: Path) -> Figures:
