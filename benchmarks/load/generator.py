@@ -64,6 +64,18 @@ class Plain(FastHttpUser):
     def look(self):
         self.client.get("/{kind}")
 """
+BARE = """
+import math, sys, time
+from tidegauge.load.arrivals.alarm import Alarm
+
+rate, seconds = map(float, sys.argv[1:])
+late_s, began_s = [], time.perf_counter() + 0.5
+with Alarm() as alarm:
+    for number in range(int(rate * seconds)):
+        alarm.wait_until(due_s := began_s + number / rate)
+        late_s.append(time.perf_counter() - due_s)
+print(sorted(late_s)[math.ceil(0.99 * len(late_s)) - 1] * 1e3)
+"""
 USERS = 100
 KINDS = {
     "open": "ours, arrivals",
@@ -150,11 +162,15 @@ def cost(options: argparse.Namespace, folder: Path) -> Figures:
 
 
 def lag(options: argparse.Namespace, folder: Path) -> Figures:
-    """How late arrivals start, by the generator's own clock."""
+    """How late arrivals start, by the generator's own clock; beside it how late this machine wakes who does nothing."""
     figures: Figures = []
     for rate in (1_000, 2_000):
-        late_ms = []
+        late_ms, bare_ms = [], []
         for _ in range(options.turns):
+            words = [sys.executable, "-c", BARE, str(rate), str(options.seconds)]
+            with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as bare:
+                prefer(bare.pid)
+                bare_ms.append(float(bare.communicate(timeout=options.seconds + TIMEOUT_S)[0]))
             with echoing() as url:
                 words = command(folder, "open", url, rate, options.seconds)
                 with locusts.locust(folder, words) as process:
@@ -162,8 +178,9 @@ def lag(options: argparse.Namespace, folder: Path) -> Figures:
                     process.communicate(timeout=options.seconds + TIMEOUT_S)
             made = result.read(folder / "open.json").snapshot["generator"]
             late_ms.append(made["lag_p99_us"] / 1e3)
-            say(f"lag p99 {late_ms[-1]:.2f} ms at {rate}/s, its core busy to {made['cpu_share']:.0%}")
-        figures.append((f"lag_p99_{rate}_ms", "ms", late_ms))
+            busy = f"its core busy to {made['cpu_share']:.0%}"
+            say(f"lag p99 {late_ms[-1]:.2f} ms at {rate}/s, {busy}; doing nothing {bare_ms[-1]:.2f}")
+        figures += [(f"lag_p99_{rate}_ms", "ms", late_ms), (f"lag_bare_p99_{rate}_ms", "ms", bare_ms)]
     return figures
 
 
