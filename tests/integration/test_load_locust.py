@@ -4,9 +4,6 @@ asserted: where the generator says that it was late, its figures must be withdra
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
