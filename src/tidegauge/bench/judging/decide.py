@@ -76,10 +76,11 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     pairs_wanted: int = 0
 
 
-def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
+def look(log_ratios: Sequence[float], plan: Plan, look_index: int, *, is_last: bool = False) -> Judgement:
     """Judges all pairs so far as look `look_index`, which is taken at most once.
 
     The number of pairs may differ from the planned one (time was up): the error of the look does not depend on it.
+    What makes a look the last must not depend on what the pairs say.
     """
     pairs = len(log_ratios)
     if pairs > PAIRS_MAX:
@@ -96,8 +97,9 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
     averages = ranks.averages(log_ratios)
     estimate = ranks.quantile(averages, 0.5)
     spread = (ranks.quantile(averages, 0.75) - ranks.quantile(averages, 0.25)) / AVERAGES_IQR
-    low, high = ranks.bounds(averages, pairs, plan.level_of_bound(look_index))
-    change_low, change_high = ranks.bounds(averages, pairs, plan.level_of_change(look_index))
+    level = plan.level_of_change(look_index, is_last=is_last)
+    low, high = ranks.bounds(averages, pairs, plan.level_of_bound(look_index, is_last=is_last))
+    change_low, change_high = ranks.bounds(averages, pairs, level)
     outcome = Outcome.UNDECIDED
     # What is more than slower_from slower for sure is reported so, even if it is less than delta for sure.
     if change_low > math.log1p(plan.slower_from):
@@ -107,8 +109,8 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
     elif high < math.log1p(plan.delta):
         outcome = Outcome.NOT_SLOWER
     p_slower = ranks.cdf(pairs)[bisect_right(averages, math.log1p(plan.slower_from))]
-    share = plan.level_of_change(look_index) * plan.family / plan.alpha  # of what all looks may err
-    detectable = _detectable(estimate - change_low, plan, look_index)
+    share = level * plan.family / plan.alpha  # of what all looks may err
+    detectable = _detectable(estimate - change_low, plan, level)
     wanted = 0 if outcome.is_decided else _pairs_wanted(estimate, spread, pairs, plan)
     return Judgement(
         outcome=outcome,
@@ -126,8 +128,9 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int) -> Judgement:
 
 def judge(log_ratios: Sequence[float], plan: Plan) -> Judgement:
     """What a run that had measured these pairs one by one would have said, and after how many."""
-    for look_index, pairs in enumerate(plan.looks_taken()):
-        judgement = look(log_ratios[:pairs], plan, look_index)
+    looks = plan.looks_taken()
+    for look_index, pairs in enumerate(looks):
+        judgement = look(log_ratios[:pairs], plan, look_index, is_last=pairs == looks[-1])
         if judgement.outcome.is_decided or len(log_ratios) <= pairs:
             break
     return judgement
@@ -169,12 +172,12 @@ def verdicts(judgements: Mapping[str, Judgement], plan: Plan) -> dict[str, Verdi
     }
 
 
-def _detectable(reach: float, plan: Plan, look_index: int) -> float | None:
+def _detectable(reach: float, plan: Plan, level: float) -> float | None:
     """`reach`: how far the estimate lies from the bound that has to clear `slower_from`."""
     if not math.isfinite(reach):
         return None
     normal = NormalDist()
-    margin = 1 - normal.inv_cdf(POWER) / normal.inv_cdf(plan.level_of_change(look_index))
+    margin = 1 - normal.inv_cdf(POWER) / normal.inv_cdf(level)
     return math.expm1(math.log1p(plan.slower_from) + reach * margin)
 
 

@@ -16,6 +16,10 @@ judged at its first look in 98 of 100 comparisons at a spread of 1 %. The later 
 3.3 where Pocock's ask for 2.9. Of the 1 % that is promised, 0.76 % is used with normal pairs; the rest is the
 price of a bound that needs no assumption about them.
 
+The last look has all that is left. It is the last because time is up or pairs_max is reached, whatever the pairs say,
+so the sum stays what it is. Where a pair takes half a second, 10 s end at 20 of 128 pairs, which left half of alpha
+unspent: in a suite of four +3 % is now seen in 76 of 100 cases at a spread of 2.5 %, and was in 53.
+
 In a suite each benchmark's alpha is so small that even pairs of one mind are too few at the first looks. A look that
 can decide nothing spends nothing: its share is handed on to the next. In a suite of four a slowdown is then found at
 12 pairs with a level of 0.0012, where at 16 it was 0.0003.
@@ -95,15 +99,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """What has to be exceeded for sure to be slower."""
         return max(self.effect_min, self.allowed)
 
-    def level_of_change(self, look_index: int) -> float:
+    def level_of_change(self, look_index: int, *, is_last: bool = False) -> float:
         """The level at which this look tests "slower", and likewise "faster"."""
-        return self._level(self.alpha / self.family, look_index)
+        return self._level(self.alpha / self.family, look_index, is_last=is_last)
 
-    def level_of_bound(self, look_index: int) -> float:
+    def level_of_bound(self, look_index: int, *, is_last: bool = False) -> float:
         """The level at which this look tests "not slower than delta"."""
-        return self._level(1 - self.confidence, look_index)
+        return self._level(1 - self.confidence, look_index, is_last=is_last)
 
-    def _level(self, all_looks: float, look_index: int) -> float:
+    def _level(self, all_looks: float, look_index: int, *, is_last: bool) -> float:
         """The part of it that may be spent at this look; the parts of all looks sum to it at most."""
         if not 0 <= look_index < len(self.looks):
             raise IndexError(f"look {look_index} of {len(self.looks)}")
@@ -113,7 +117,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if level < 2.0**-pairs:  # what pairs of one mind have
                 level = 0.0
             spent += level
-        return level
+        return all_looks - (spent - level) if is_last else level
 
     def looks_taken(self) -> tuple[int, ...]:
         """The looks that lie within `pairs_max`."""

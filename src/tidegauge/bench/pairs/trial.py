@@ -40,14 +40,14 @@ class Course(msgspec.Struct):
         """Judge at each planned number of pairs, once."""
         looks = plan.looks_taken()
         while not self.is_decided and self.looks < len(looks) and len(log_ratios) >= looks[self.looks]:
-            self.judgement = look(log_ratios[: looks[self.looks]], plan, self.looks)
+            is_last = self.looks == len(looks) - 1
+            self.judgement = look(log_ratios[: looks[self.looks]], plan, self.looks, is_last=is_last)
             self.looks += 1
 
     def close(self, log_ratios: Sequence[float], plan: Plan) -> None:
-        """A last look where time was up between two."""
-        seen = self.judgement.pairs if self.judgement is not None else -1
-        if not self.is_decided and len(log_ratios) > seen and self.looks < len(plan.looks):
-            self.judgement = look(log_ratios, plan, self.looks)
+        """Time is up: a last look, at what has been looked at too, for there was less to spend then."""
+        if not self.is_decided and self.looks < len(plan.looks_taken()):
+            self.judgement = look(log_ratios, plan, self.looks, is_last=True)
 
 
 class Trial(msgspec.Struct):

@@ -19,6 +19,19 @@ def test_the_looks_spend_alpha_and_no_more(looks: tuple[int, ...], family: int) 
     assert sum(plan.level_of_bound(at) for at in range(len(looks))) == pytest.approx(1 - plan.confidence)
 
 
+@pytest.mark.parametrize("family", [1, 4, 40])
+@pytest.mark.parametrize("last", range(9))
+def test_the_last_look_has_what_the_others_left(last: int, family: int) -> None:
+    """Whichever look is the last, the levels of those that were taken sum to alpha, neither more nor less."""
+    plan = Plan(family=family)
+    for level_of, granted in (
+        (plan.level_of_change, plan.alpha / family),
+        (plan.level_of_bound, 1 - plan.confidence),
+    ):
+        before = sum(level_of(at) for at in range(last))
+        assert before + level_of(last, is_last=True) == pytest.approx(granted)
+
+
 def test_a_look_that_can_decide_nothing_hands_its_share_on() -> None:
     """Where eight pairs of one mind are too few for a benchmark's part of alpha, the look at twelve may spend both."""
     alone, together = Plan(), Plan(family=4)

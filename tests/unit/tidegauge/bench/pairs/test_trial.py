@@ -7,10 +7,11 @@ import random
 import re
 
 import msgspec
+import pytest
 
 from support.suites import benchmark, side
 from tidegauge.bench.findings import Measured, pair_findings
-from tidegauge.bench.judging.decide import Outcome
+from tidegauge.bench.judging.decide import Outcome, look
 from tidegauge.bench.judging.plan import Plan
 from tidegauge.bench.judging.selfproof import Proof
 from tidegauge.bench.pairs.pair import Pair
@@ -129,6 +130,17 @@ def test_time_that_is_up_ends_it_with_a_last_look() -> None:
     assert PLAN.looks[0] < len(each.pairs) < PLAN.looks[1]
     assert each.cpu.judgement is not None
     assert each.cpu.judgement.pairs == len(each.pairs)
+
+
+@pytest.mark.parametrize(("pairs", "spread"), [(21, 0.026), (24, 0.031)])
+def test_what_the_looks_have_left_is_spent_when_time_is_up(pairs: int, spread: float) -> None:
+    """Between two looks and at one: what its own level leaves undecided, the levels of the later ones decide."""
+    plan = Plan(seconds_max=0.3 * pairs - 0.1, family=4)
+    each = run(trial(plan=plan), change=0.03, spread=spread)
+    assert len(each.pairs) == pairs
+    assert look(each.log_ratios, plan, 3).outcome is Outcome.UNDECIDED
+    assert each.cpu.judgement is not None
+    assert each.cpu.judgement.outcome is Outcome.SLOWER
 
 
 def test_a_trial_is_taken_up_where_it_was_left() -> None:
