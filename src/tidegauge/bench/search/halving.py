@@ -159,8 +159,8 @@ def probing(plan: Plan, *, probes: int) -> Plan:
     """The plan by which one of so many probes is judged, without the looks that are too early to say anything."""
     family = max(1, probes)
     alpha = plan.alpha / family
-    looks = tuple(pairs for pairs in plan.looks_taken() if pairs > 1 - math.log2(alpha)) or plan.looks_taken()[-1:]
-    return msgspec.structs.replace(
+    looks = plan.looks_taken()
+    every = msgspec.structs.replace(
         plan,
         family=family,
         confidence=1 - alpha,
@@ -169,6 +169,8 @@ def probing(plan: Plan, *, probes: int) -> Plan:
         looks=looks,
         pairs_max=looks[-1],
     )
+    first = next((number for number in range(len(looks)) if every.level_of_change(number)), len(looks) - 1)
+    return msgspec.structs.replace(every, looks=looks[first:])
 
 
 def probe_commit(

@@ -36,7 +36,7 @@ def drawn(seed: int, change: float, spread: float, pairs: int) -> list[float]:
 )
 def test_a_clear_change_is_called_by_its_name(change: float, outcome: Outcome) -> None:
     """Sixteen pairs that scatter by 0.5 % decide; the truth lies between the bounds, and no more pairs are wanted."""
-    judgement = look(drawn(1, change, 0.005, 16), PLAN, 1)
+    judgement = look(drawn(1, change, 0.005, 16), PLAN, 2)
     assert judgement.outcome is outcome
     assert judgement.low is not None
     assert judgement.high is not None
@@ -48,12 +48,12 @@ def test_a_clear_change_is_called_by_its_name(change: float, outcome: Outcome) -
 
 def test_a_small_slowdown_that_is_sure_is_a_slowdown() -> None:
     """+1.5 % is both surely more than 0.5 % and surely less than 3 %: it is reported as slower."""
-    assert look(drawn(2, 0.015, 0.001, 32), PLAN, 3).outcome is Outcome.SLOWER
+    assert look(drawn(2, 0.015, 0.001, 32), PLAN, 4).outcome is Outcome.SLOWER
 
 
 def test_pairs_that_scatter_too_much_leave_it_undecided() -> None:
     """Undecided says what it could have seen and how many pairs more would decide, in figures and in words."""
-    judgement = look(drawn(3, 0.01, 0.04, 16), PLAN, 1)
+    judgement = look(drawn(3, 0.01, 0.04, 16), PLAN, 2)
     assert judgement.outcome is Outcome.UNDECIDED
     assert judgement.detectable is not None
     assert judgement.detectable > PLAN.effect_min
@@ -71,14 +71,14 @@ def test_p_is_the_share_of_sign_flips_that_are_as_extreme() -> None:
     sums = [sum(itertools.compress(range(1, 11), flips)) for flips in itertools.product((0, 1), repeat=10)]
     p_exact = sum(total <= against for total in sums) / len(sums)
     assert 0 < p_exact < 0.1
-    assert look(values, PLAN, 1).p_slower == pytest.approx(min(1.0, p_exact * PLAN.alpha / PLAN.level_of_change(1)))
+    assert look(values, PLAN, 2).p_slower == pytest.approx(min(1.0, p_exact * PLAN.alpha / PLAN.level_of_change(2)))
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_exchanging_base_and_head_turns_the_answer_round(seed: int) -> None:
     """The estimate becomes its inverse, the bounds change places, slower becomes faster."""
     values = drawn(seed, 0.03, 0.01, 16)
-    there, back = look(values, PLAN, 1), look([-value for value in values], PLAN, 1)
+    there, back = look(values, PLAN, 2), look([-value for value in values], PLAN, 2)
     assert there.estimate is not None
     assert there.low is not None
     assert there.high is not None
@@ -91,7 +91,7 @@ def test_exchanging_base_and_head_turns_the_answer_round(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_slower_is_said_exactly_when_p_allows_it(seed: int) -> None:
     """The bound that decides and the p value that Holm reads never disagree."""
-    judgement = look(drawn(seed, 0.012, 0.01, 24), PLAN, 2)
+    judgement = look(drawn(seed, 0.012, 0.01, 24), PLAN, 3)
     assert (judgement.outcome is Outcome.SLOWER) == (judgement.p_slower <= PLAN.alpha)
 
 
@@ -133,8 +133,8 @@ def test_what_lies_exactly_on_a_limit_is_evidence_of_nothing() -> None:
 def test_the_spread_is_that_of_the_pairs() -> None:
     """Of normal pairs it is their standard deviation, and one wild pair in ten does not take it over."""
     values = drawn(11, 0.0, 0.01, 256)
-    assert look(values, PLAN, 7).spread == pytest.approx(0.01, rel=0.1)
-    wild = look([0.5 if at % 10 == 0 else value for at, value in enumerate(values)], PLAN, 7).spread
+    assert look(values, PLAN, 8).spread == pytest.approx(0.01, rel=0.1)
+    wild = look([0.5 if at % 10 == 0 else value for at, value in enumerate(values)], PLAN, 8).spread
     assert wild is not None
     assert wild < 0.02
 
@@ -166,13 +166,13 @@ def test_a_level_that_so_few_pairs_cannot_reach_decides_nothing(family: int, wan
 def test_the_pairs_of_one_look_are_bounded() -> None:
     """The work grows with the cube of the pairs, so that more than PAIRS_MAX are refused."""
     with pytest.raises(ValueError, match="more than"):
-        look([0.0] * (PAIRS_MAX + 1), PLAN, 7)
+        look([0.0] * (PAIRS_MAX + 1), PLAN, 8)
 
 
 @pytest.mark.parametrize("spread", [0.1, 0.3, 3.0])
 def test_the_pairs_wanted_are_finite_beyond_the_last_look(spread: float) -> None:
     """A hopeless spread still gets an honest number: pairs beyond the 128 of the last look."""
-    judgement = look(drawn(6, 0.0175, spread, 128), PLAN, 7)
+    judgement = look(drawn(6, 0.0175, spread, 128), PLAN, 8)
     assert judgement.outcome is Outcome.UNDECIDED
     assert judgement.pairs_wanted > 0
 
@@ -202,9 +202,9 @@ def test_what_is_called_detectable_is_detected() -> None:
     """Clean pairs, slowed down by what an earlier comparison of as many pairs called detectable, are seen as slower."""
     seen = 0
     for seed in range(100):
-        detectable = look(drawn(seed, 0.0, 0.01, 32), PLAN, 3).detectable
+        detectable = look(drawn(seed, 0.0, 0.01, 32), PLAN, 4).detectable
         assert detectable is not None
-        seen += look(drawn(1_000 + seed, detectable, 0.01, 32), PLAN, 3).outcome is Outcome.SLOWER
+        seen += look(drawn(1_000 + seed, detectable, 0.01, 32), PLAN, 4).outcome is Outcome.SLOWER
     assert seen >= 85
 
 

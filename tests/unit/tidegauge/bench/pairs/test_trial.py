@@ -126,7 +126,7 @@ def test_a_trial_of_many_benchmarks_takes_them_in_turn_and_drops_what_fails() ->
 
 def test_time_that_is_up_ends_it_with_a_last_look() -> None:
     """At least the pairs of the first look, then no more; what there is is judged."""
-    each = run(trial(plan=Plan(seconds_max=3.0)), spread=0.1)
+    each = run(trial(plan=Plan(seconds_max=2.6)), spread=0.1)
     assert PLAN.looks[0] < len(each.pairs) < PLAN.looks[1]
     assert each.cpu.judgement is not None
     assert each.cpu.judgement.pairs == len(each.pairs)
@@ -138,7 +138,7 @@ def test_what_the_looks_have_left_is_spent_when_time_is_up(pairs: int, spread: f
     plan = Plan(seconds_max=0.3 * pairs - 0.1, family=4)
     each = run(trial(plan=plan), change=0.03, spread=spread)
     assert len(each.pairs) == pairs
-    assert look(each.log_ratios, plan, 3).outcome is Outcome.UNDECIDED
+    assert look(each.log_ratios, plan, 4).outcome is Outcome.UNDECIDED
     assert each.cpu.judgement is not None
     assert each.cpu.judgement.outcome is Outcome.SLOWER
 
