@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tidegauge.load.server.rows import Extremes
+
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 FORMULA = '=HYPERLINK("http://127.0.0.1","x")'
 
@@ -18,6 +20,10 @@ class Looks:
         self._clock = clock
         self._started_s = clock() - head_start_s
         self.asked = 0
+
+    def still(self, _pause: Callable[[], None]) -> Looks:
+        """It is never anything else."""
+        return self
 
     def snapshot(self) -> dict[str, Any]:
         self.asked += 1
@@ -43,6 +49,7 @@ class Looks:
             },
             "series": [series_row(second) for second in range(seconds)],
             "server": [server_row(second) for second in range(seconds)],
+            "server_extremes": extremes([server_row(second) for second in range(seconds)]),
             "verdicts": [
                 finding("load/entry/throughput_per_s", "pass", 99.2, "1/s", low=98.1, high=100.2),
                 finding("load/entry/p99_due_ms", "fail", 212.5, "ms", budget={"max": 150.0, "unit": "ms", "why": ""}),
@@ -52,6 +59,13 @@ class Looks:
             ],
             "counters": {"invariant checks": 3},
         }
+
+
+def extremes(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    kept = Extremes()
+    for row in rows:
+        kept.add(row)
+    return kept.by_name
 
 
 def clock(subject: str, name: str, us: int) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from typing import Any, Final, cast
 
 import gevent
 import gevent.event
+import msgspec
 from locust import events
+from locust.dispatch import UsersDispatcher
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -32,6 +34,8 @@ from tidegauge.verdicts import Verdict, worst
 
 DRAIN: Final = "tidegauge_drain"
 FINAL: Final = "tidegauge_final"
+# In a worker's report: which run its intervals are of.
+RUN: Final = "tidegauge_run"
 FINAL_MARGIN_S: Final = 3.0
 INIT_POLL_S: Final = 0.01
 NAMES_MAX: Final = 10_000
@@ -77,6 +81,14 @@ class Plugin:
             hooks.worker_report.add_listener(self._from_worker)
             hooks.worker_connect.add_listener(self._joined)
             self._runner.register_message(FINAL, self._final)
+            self._environment.dispatcher_class = cast("Any", self._dispatcher)
+
+    def _dispatcher(self, worker_nodes: list[Any], user_classes: list[type[Any]]) -> UsersDispatcher:
+        """A master asks for one before its test starts: its workers have tokens to stand, whatever was picked."""
+        if Settings.of(self._environment.parsed_options).open_loop:
+            self._put_tokens()
+            user_classes = self._environment.user_classes
+        return UsersDispatcher(worker_nodes=worker_nodes, user_classes=user_classes)
 
     def _put_tokens(self) -> None:
         """The classes that were picked become what arrivals choose from."""
@@ -92,15 +104,17 @@ class Plugin:
             parsed.tidegauge_workers = [node.id for node in clients.ready + clients.running + clients.spawning]
             parsed.tidegauge_start_at = time.time() + START_AFTER_S
             parsed.tidegauge_joined = 0.0
+        if not self._is_worker:  # what was picked in the web UI only this process knows
+            if Settings.of(parsed).open_loop:
+                self._put_tokens()
+            parsed.tidegauge_classes = [kind.__name__ for kind in self._classes]
+            parsed.tidegauge_shaped = msgspec.to_builtins(getattr(self._environment.shape_class, "profile", None))
         settings = Settings.of(parsed)
         self._watch_target(settings)
-        shaped = getattr(self._environment.shape_class, "profile", None)
-        if settings.open_loop:
-            self._put_tokens()
         if self._is_master:
             if self._timer:
                 self._timer.kill()  # of a test that was stopped before its time: it would end this one
-            schedule = settings.schedule(shaped) if settings.open_loop else None
+            schedule = settings.schedule() if settings.open_loop else None
             self.session.begin(settings.plan(schedule), started_s=time.perf_counter() + START_AFTER_S)
             self.session.workers = dict.fromkeys(settings.workers, False)
             self._finals.clear()
@@ -112,7 +126,8 @@ class Plugin:
         if self._is_worker:
             name = self._runner.client_id
             mine = settings.workers.index(name) if name in settings.workers else None
-        self.node.start(settings, self._classes, index=mine, of=len(settings.workers) or 1, shaped=shaped)
+        picked = [kind for kind in self._classes if kind.__name__ in settings.classes]
+        self.node.start(settings, picked, index=mine, of=len(settings.workers) or 1)
         if not self._is_worker and self.node.done:
             self.node.done.rawlink(lambda _done: gevent.spawn(self._end))
 
@@ -199,8 +214,12 @@ class Plugin:
     def _to_master(self, data: dict[str, Any], **_: Any) -> None:
         intervals, self.session.outbox = self.session.take(), []
         data["tidegauge"] = [[second, clocks.to_builtins()] for second, clocks in intervals]
+        data[RUN] = Settings.of(self._environment.parsed_options).start_at
 
     def _from_worker(self, data: dict[str, Any], **_: Any) -> None:
+        # A worker that has not heard of this run yet counts the seconds of the one before, or of none.
+        if data.get(RUN) != Settings.of(self._environment.parsed_options).start_at:
+            return
         self.session.absorb([(second, Clocks.from_builtins(clocks)) for second, clocks in data.get("tidegauge", ())])
 
     def _report(self) -> None:

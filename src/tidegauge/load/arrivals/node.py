@@ -25,7 +25,6 @@ from tidegauge.load.arrivals.options import Settings
 from tidegauge.load.arrivals.pool import PREWARM_MAX, Work
 from tidegauge.load.judging import honesty, slo
 from tidegauge.load.judging.session import BEGAN_EARLY, BEGAN_LATE, LoadSession
-from tidegauge.load.times.schedule import Profile
 
 # From the master's word to the first arrival: as long as the word takes to every worker.
 START_AFTER_S: Final = 0.5
@@ -52,11 +51,9 @@ class Node:
         self._settings = Settings()
         self._collects = gc.get_threshold()
 
-    def start(
-        self, settings: Settings, classes: list[type[User]], *, index: int | None, of: int, shaped: Profile | None
-    ) -> None:
+    def start(self, settings: Settings, classes: list[type[User]], *, index: int | None, of: int) -> None:
         """Begins a test; returns at once. No `index`: all of the schedule is with others."""
-        schedule = settings.schedule(shaped) if settings.open_loop else None
+        schedule = settings.schedule() if settings.open_loop else None
         self._settings = settings
         # By the common clock, as far as hosts have one: none waits for longer than the word takes to all.
         wait_s = min(max(settings.start_at - time.time(), 0.0), START_AFTER_S)

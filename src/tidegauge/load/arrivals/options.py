@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     start_at: float = 0.0
     joined: float = 0.0
     workers: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    shaped: Profile | None = None
 
     @classmethod
     def of(cls, parsed: Any) -> Self:
@@ -58,10 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether arrivals have due times; else Locust's users run as they are."""
         return self.mode == OPEN
 
-    def schedule(self, profile: Profile | None = None) -> Schedule | None:
-        """What is due when; None where the number of users is the rate. A `profile` of a shape goes before ours."""
+    def schedule(self) -> Schedule | None:
+        """What is due when; None where the number of users is the rate. The profile of a shape goes before ours."""
         if self.replay:
             return Schedule.replay(read_times(Path(self.replay)))
+        profile = self.shaped
         if profile is None and self.profile != USERS:
             profile = Profile.named(self.profile, self.rate, self.seconds)
         return None if profile is None else Schedule(profile=profile, spacing=self.spacing, seed=self.seed)

@@ -4,12 +4,14 @@ Users, arrivals and sockets call `record` and `count`; once a second `tick` clos
 alone the interval goes to `absorb` at once; a worker keeps it in `outbox` for its master, whose `absorb` takes the
 intervals of all workers. `absorb` adds them to the totals, which judge, and to the row of their second, which draws.
 So the same code sees the same samples, however many processes made them. `snapshot` is all of it as builtins,
-`verdicts` the findings. Neither Locust nor gevent is imported here.
+`verdicts` the findings; whoever looks while the load goes on takes them of `still`, with pauses. Neither Locust nor
+gevent is imported here.
 """
 
+import copy
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -17,7 +19,7 @@ from tidegauge.budgets import Budgets
 from tidegauge.load.judging import honesty, slo
 from tidegauge.load.judging.honesty import Generator
 from tidegauge.load.server import leaks
-from tidegauge.load.server.rows import ServerRow
+from tidegauge.load.server.rows import Extremes, ServerRow
 from tidegauge.load.sockets.delivery import SUBJECTS, judge_sockets
 from tidegauge.load.times import phases
 from tidegauge.load.times.clocks import Clocks
@@ -60,6 +62,8 @@ class LoadSession:
 
     def __init__(self, plan: Plan | None = None, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
+        # Between two parts of a long calculation: where arrivals wait for this process, they go first.
+        self.pause: Callable[[], None] = lambda: None
         # Told of each second when it is complete, in the order of time.
         self.on_second: Callable[[int, Clocks], None] = lambda _second, _clocks: None
         self.begin(plan or Plan(), started_s=clock())
@@ -75,6 +79,7 @@ class LoadSession:
         self.outbox: list[tuple[int, Clocks]] = []
         self.server: list[dict[str, Any]] = []
         self._looks: list[ServerRow] = []
+        self._extremes = Extremes()
         self.workers: dict[str, bool] = {}
         self._rows: list[dict[str, Any]] = []
         self._open: dict[int, Clocks] = {}
@@ -111,6 +116,7 @@ class LoadSession:
         if 0 <= t_s <= self.elapsed_s:
             self._looks.append(msgspec.structs.replace(row, t_s=t_s))
             self.server.append(msgspec.to_builtins(self._looks[-1]))
+            self._extremes.add(self.server[-1])
         if len(self.server) > ROWS_MAX:
             del self.server[::2], self._looks[::2]
 
@@ -150,7 +156,8 @@ class LoadSession:
 
     def series(self) -> list[dict[str, Any]]:
         """A row a second, those that may still change included."""
-        return self._rows + [_row(second, clocks) for second, clocks in sorted(self._open.items())]
+        complete, others = self._rows.copy(), sorted(self._open.items())
+        return complete + [_row(second, clocks) for second, clocks in slo.paced(others, self.pause)]
 
     def generator(self) -> Generator:
         """What the run knows of its own making."""
@@ -172,7 +179,8 @@ class LoadSession:
             in_flight=pool_us / 1e6 / self.elapsed_s if self.elapsed_s else 0.0,
             littles_law_off=abs(pool_us - clocks_us) / max(pool_us, clocks_us, 1),
             workers=len(self.workers) or 1,
-            workers_lost=sum(not done for done in self.workers.values()),
+            # Until the end nobody has handed over everything.
+            workers_lost=sum(not done for done in self.workers.values()) if self.ended_s is not None else 0,
             workers_apart_share=apart_s / lasts_s if lasts_s else 0.0,
             slow_names_share=counters.get("names/slow", 0) / max(asked, 1),
         )
@@ -183,15 +191,24 @@ class LoadSession:
             return []
         budgets = self.plan.budgets
         honest = honesty.judge(self.generator(), slo.tightest_p99_ms(budgets))
+        if self.ended_s is None:  # what is under way stands in one of the two books alone
+            honest = [finding for finding in honest if not finding.name.endswith("/littles_law")]
         if not self.plan.open_loop:  # closed users are due whenever they are: no schedule can lie
             honest = [finding for finding in honest if finding.name.endswith(honesty.WITHOUT_SCHEDULE)]
-        found = slo.Judge(self.total, budgets, self._seconds()).findings()
+        found = slo.Judge(self.total, budgets, self._seconds(), self.pause).findings()
         found += [*self._recovery(found), *self._sockets()]
         found = [*honest, *honesty.withdraw(found, honest), *self._findings]
         unmet = "it was promised, but nothing of this load measured it; mend the load or remove the promise"
         if self.plan.promises == MEASURED:
             return found
         return found + slo.unmet(budgets, {finding.name for finding in found}, unmet)
+
+    def still(self, pause: Callable[[], None]) -> Self:
+        """As it is now, and so it stays for as long as the calculation takes with its pauses."""
+        now_s = self._clock()
+        seen = copy.copy(self)
+        vars(seen).update(pause=pause, _clock=lambda: now_s, total=self.total.copy())
+        return seen
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as builtins."""
@@ -206,7 +223,7 @@ class LoadSession:
                     f"p{name}_us": histogram.value_at(share)
                     for name, share in (("50", 0.5), ("90", 0.9), ("99", 0.99), ("999", 0.999))
                 }
-                for (subject, clock, phase), histogram in self.total.histograms.items()
+                for (subject, clock, phase), histogram in slo.paced(self.total.histograms.items(), self.pause)
             ],
             "generator": {
                 "scheduled": generator.scheduled,
@@ -224,6 +241,7 @@ class LoadSession:
             },
             "series": self.series(),
             "server": self.server,
+            "server_extremes": {name: kept.copy() for name, kept in self._extremes.by_name.items()},
             "verdicts": [msgspec.to_builtins(finding) for finding in self.verdicts()],
             "counters": self.total.counters,
         }

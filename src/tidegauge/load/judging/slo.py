@@ -11,8 +11,8 @@ is a fail, as it is to Locust itself.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -36,12 +36,21 @@ PERCENTILES: Final = (
 RANK_Z: Final = 1.96
 NO_ERRORS: Final = Budget(max=0.0, unit="1", why="no SLO allows an error, and Locust allows none either")
 
+T = TypeVar("T")
+
 
 class Judge:
     """One run's clocks against its promises."""
 
-    def __init__(self, clocks: Clocks, budgets: Budgets, seconds: dict[str, float]) -> None:
+    def __init__(
+        self,
+        clocks: Clocks,
+        budgets: Budgets,
+        seconds: dict[str, float],
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
         self._clocks = clocks
+        self._pause = pause
         self._budgets = budgets
         self._seconds = {phase: length for phase, length in seconds.items() if phase != WARM_UP}
 
@@ -51,7 +60,7 @@ class Judge:
         subjects = dict.fromkeys(subject for subject in named if subject not in HEARD)
         phases = list(dict.fromkeys(phase for *_, phase in self._clocks.histograms if phase != WARM_UP))
         found: list[Finding] = []
-        for subject in subjects:
+        for subject in paced(subjects, self._pause):
             found += self._subject(subject, subject, phases)
             for phase in phases if len(phases) > 1 else ():
                 found += self._subject(subject, f"{subject}@{phase}", [phase])
@@ -100,6 +109,13 @@ class Judge:
         failed = sum(self._clocks.counters.get(errors_of(subject, phase), 0) for phase in phases)
         finding = budgets.judge(name, failed / count, "1")
         return msgspec.structs.replace(finding, evidence={"failed": failed, "of": count})
+
+
+def paced(items: Iterable[T], pause: Callable[[], None]) -> Iterator[T]:
+    """Each of them after a pause."""
+    for item in items:
+        pause()
+        yield item
 
 
 def unmet(budgets: Budgets, measured: Collection[str], reason: str) -> list[Finding]:

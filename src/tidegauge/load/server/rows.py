@@ -1,7 +1,10 @@
 """One look at the target beside the load: `server` writes one twice a second, reports draw them under the latencies.
 
 None stands for what nobody could tell: a process on another machine, a metric that this target does not have.
+`Extremes` keeps what a long run would have to be read through for.
 """
+
+from typing import Any
 
 import msgspec
 
@@ -41,3 +44,31 @@ class ServerRow(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_ms: float | None = None
     gc_pause_ms: float | None = None  # since the row before
     queues: dict[str, Queue] = {}
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as builtins in one level: `queues: {bus: {length}}` becomes `queues.bus.length`."""
+    cells: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            cells |= {f"{name}.{below}": cell for below, cell in flat(value).items()}
+        else:
+            cells[name] = value
+    return cells
+
+
+class Extremes:
+    """Of each column the newest figure, the least and the most of all rows, those included that are drawn no longer."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, dict[str, float]] = {}
+
+    def add(self, row: dict[str, Any]) -> None:
+        """A row as builtins."""
+        for name, value in flat(row).items():
+            if value is None or name in {"t_s", "wall_s"}:
+                continue
+            kept = self.by_name.setdefault(name, {"least": value, "most": value, "samples": 0})
+            kept["now"] = value
+            kept["least"], kept["most"] = min(kept["least"], value), max(kept["most"], value)
+            kept["samples"] += 1

@@ -69,6 +69,12 @@ class Histogram:
         self.sum_us += other.sum_us
         self.max_us = max(self.max_us, other.max_us)
 
+    def copy(self) -> Self:
+        """As it is now."""
+        made = type(self)()
+        made.bins, made.count, made.sum_us, made.max_us = self.bins.copy(), self.count, self.sum_us, self.max_us
+        return made
+
     @property
     def mean_us(self) -> float:
         """Of what was recorded, not of the bins."""
@@ -137,6 +143,13 @@ class Clocks:
             self.add(name, number)
         for name, value in other.peaks.items():
             self.peak(name, value)
+
+    def copy(self) -> "Clocks":
+        """As it is now: a few microseconds a histogram, where a merge would take one a bin."""
+        made = Clocks()
+        made.histograms = {key: histogram.copy() for key, histogram in self.histograms.items()}
+        made.counters, made.peaks = self.counters.copy(), self.peaks.copy()
+        return made
 
     def take(self) -> "Clocks":
         """What came since the last time; nothing is left behind."""

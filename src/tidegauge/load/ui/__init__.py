@@ -1,12 +1,12 @@
 """What a person sees of a load run while it goes on: tabs in Locust's own web UI, and a page of live charts.
 
-    environment.tidegauge.snapshot() ──Source, kept a second──▶ tables ──▶ tabs, page, CSV
-                                                             └─────────▶ JSON, the rows that the charts draw
+    environment.tidegauge.still() ──Source, kept a second──▶ snapshot ──▶ tables ──▶ page, a view in each tab; CSV
+                                                                    └──────────▶ JSON, the rows that the charts draw
 
-Locust's tabs hold tables and nothing else, so the charts are a page of ours, `/tidegauge`, which a tab of theirs shows
-in a frame. Nothing comes from the network: script and style lie in `static/`. Names come from whoever wrote the
-workload: they travel as JSON, become text nodes in the browser, and no formula in a spreadsheet. The UI runs in the
-process that makes the load, so looking has a bound: see `source`.
+Locust's tabs hold tables that nobody can filter and no charts, so each of ours shows a view of a page of ours,
+`/tidegauge`, in a frame. Nothing comes from the network: script and style lie in `static/`. Names come from whoever
+wrote the workload: they travel as JSON, become text nodes in the browser, and no formula in a spreadsheet. The UI runs
+in the process that makes the load, so looking has a bound and makes pauses: see `source`.
 
 The plugin calls `prefer_loopback` where it adds its options, and `install` once Locust has made its web UI.
 """
@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tidegauge.load.ui.extending import TABS, extend
+from tidegauge.load.ui.extending import TABS, extended
 from tidegauge.load.ui.source import Source
-from tidegauge.load.ui.tables import TABLES
 from tidegauge.load.ui.views import DOWNLOADS, blueprint
 
 if TYPE_CHECKING:
@@ -42,13 +41,6 @@ def install(environment: Any) -> None:
     # A locustfile may have put tabs of its own there.
     arguments = web_ui.template_args
     arguments["extended_tabs"] = [*arguments.get("extended_tabs", []), *TABS]
-    arguments["extended_tables"] = [
-        *arguments.get("extended_tables", []),
-        *(
-            {"key": table.tab, "structure": [{"key": column.key, "title": column.title} for column in table.columns]}
-            for table in TABLES
-        ),
-    ]
     arguments["extended_csv_files"] = [*arguments.get("extended_csv_files", []), *DOWNLOADS]
     web_ui.app.register_blueprint(blueprint(environment, source))
-    web_ui.app.after_request(extend(source))
+    web_ui.app.after_request(extended)

@@ -1,4 +1,4 @@
-"""A snapshot as tables: the same rows for Locust's tabs, for our page and for the downloads.
+"""A snapshot as tables: the same rows for our page, which Locust's tabs show, and for the downloads.
 
 Each `Table` names its columns and makes its rows from a snapshot; a cell is a number, a text, or None where nothing was
 measured, which is shown as a dash and never as 0. Only units change here (a person reads ms and MiB): every figure is
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tidegauge.load.times.phases import WARM_UP
 from tidegauge.load.ui.source import Snapshot
 from tidegauge.verdicts import SEVERITY, Verdict
 
@@ -24,6 +25,8 @@ DIGITS: Final = 4
 UNITS: Final = {"us": (1e3, "ms"), "ms": (1, "ms"), "bytes": (2**20, "MiB"), "share": (0.01, "%"), "s": (1, "s")}
 # The generator's figures and the findings that judge them, where the names differ.
 JUDGED_AS: Final = {"lag_p99_us": "lag_p99_ms", "littles_law_off": "littles_law"}
+# Counters that the figures are made of.
+IN_FIGURES: Final = ("arrivals/", "flight/")
 MEANING: Final = {
     "scheduled": "arrivals that became due",
     "started": "of those, started",
@@ -48,21 +51,12 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One tab of Locust's, one section of the page, one CSV file."""
+    """One tab in Locust's UI, one section of the page, one CSV file."""
 
     key: str
     title: str
     columns: tuple[Column, ...]
     rows: Callable[[Snapshot], list[Row]]
-
-    @property
-    def tab(self) -> str:
-        """Its key among the tabs, where a locustfile may have others."""
-        return f"tidegauge-{self.key}"
-
-    def shown(self, snapshot: Snapshot) -> list[Row]:
-        """For Locust's tabs, which sort by `name` and need it to be unique: ours is the place in our order."""
-        return [{**readable(row), "name": f"{place:06}"} for place, row in enumerate(self.rows(snapshot))]
 
 
 def readable(row: Row) -> Row:
@@ -101,8 +95,13 @@ def _clocks(clocks: Iterable[dict[str, Any]]) -> list[Row]:
     return [
         {"subject": clock["subject"], "clock": clock["clock"], "phase": clock["phase"], "count": clock["count"]}
         | {f"{name}_ms": in_units("us", clock[f"{name}_us"])[0] for name in SHARES}
-        for clock in sorted(clocks, key=lambda clock: (clock["subject"], clock["phase"], clock["clock"]))
+        for clock in sorted(clocks, key=_place)
     ]
+
+
+def _place(clock: dict[str, Any]) -> tuple[bool, str, str, str]:
+    """What does not count comes last."""
+    return clock["phase"] == WARM_UP, clock["subject"], clock["phase"], clock["clock"]
 
 
 def _generator(snapshot: Snapshot) -> list[Row]:
@@ -116,36 +115,25 @@ def _generator(snapshot: Snapshot) -> list[Row]:
         row["what"] = finding.get("reason") or MEANING.get(name, "")
         rows.append(row)
     counted: Row = {"unit": "", "verdict": None, "what": "counted"}
-    return rows + [{**counted, "measure": name, "value": n} for name, n in sorted(snapshot["counters"].items())]
-
-
-def flat(row: dict[str, Any]) -> Row:
-    """A sample of the server in one level: `queues: {bus: {length}}` becomes `queues.bus.length`."""
-    cells: Row = {}
-    for name, value in row.items():
-        if isinstance(value, dict):
-            cells |= {f"{name}.{below}": cell for below, cell in flat(value).items()}
-        else:
-            cells[name] = value
-    return cells
+    others = sorted((name, n) for name, n in snapshot["counters"].items() if not name.startswith(IN_FIGURES))
+    return rows + [{**counted, "measure": name, "value": n} for name, n in others]
 
 
 def _server(snapshot: Snapshot) -> list[Row]:
-    columns: dict[str, list[float]] = {}
-    for row in map(flat, snapshot["server"]):
-        for name, value in row.items():
-            if name not in {"t_s", "wall_s"} and is_number(value):
-                columns.setdefault(name, []).append(value)  # type: ignore[arg-type]
     rows: list[Row] = []
-    for name, values in columns.items():
-        told: Row = {"now": values[-1], "least": min(values), "most": max(values)}
-        row = {key: in_units(name, value)[0] for key, value in told.items()}
-        rows.append({"measure": name, **row, "unit": in_units(name, 0)[1], "samples": len(values)})
+    for name, kept in snapshot["server_extremes"].items():
+        row = {key: in_units(name, kept[key])[0] for key in ("now", "least", "most")}
+        rows.append({"measure": name, **row, "unit": in_units(name, 0)[1], "samples": kept["samples"]})
     return rows
 
 
+def _rank(finding: dict[str, Any]) -> tuple[int, bool]:
+    """The worst first, and what was promised before what nobody promised."""
+    return SEVERITY.index(Verdict(finding["verdict"])), not finding.get("budget")
+
+
 def _verdicts(snapshot: Snapshot) -> list[Row]:
-    ranked = sorted(snapshot["verdicts"], key=lambda finding: SEVERITY.index(Verdict(finding["verdict"])))
+    ranked = sorted(snapshot["verdicts"], key=_rank)
     rows: list[Row] = []
     for finding in ranked:
         budget = finding.get("budget") or {}

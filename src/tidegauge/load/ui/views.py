@@ -1,7 +1,7 @@
 """Our own routes below `/tidegauge`: the page of live charts, the data it asks for each second, and the downloads.
 
-    /tidegauge                          the page
-    /tidegauge/data?series=T&server=T   tables, and the rows since T of each axis: a long run is sent once
+    /tidegauge                          the page; ?view=charts or ?view=K, as the tabs show it: that alone
+    /tidegauge/data?series=T&server=T   tables, and the rows since T of each axis: a long run is sent once; of a view
     /tidegauge/json · /tidegauge/csv/K  all of it, or one table
     /tidegauge/static/NAME              script and style
 
@@ -20,14 +20,18 @@ from typing import Any, Final
 import msgspec
 from flask import Blueprint, Response, abort, request
 
-from tidegauge.load.ui.source import Snapshot, Source
-from tidegauge.load.ui.tables import TABLES, Cell, Row, flat, readable
+from tidegauge.load.server.rows import flat
+from tidegauge.load.ui.extending import CHARTS
+from tidegauge.load.ui.source import Snapshot, Source, paced
+from tidegauge.load.ui.tables import TABLES, VERDICTS, Cell, Row, readable
 from tidegauge.verdicts import Verdict, worst
 
 STATIC: Final = Path(__file__).with_name("static")
 KINDS: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 # The rows over time, a file each; `server` as rows says more than its table does.
 OVER_TIME: Final = {"series": "Offered, achieved and latency a second", "server": "Server resources over time"}
+# Of a long run the page is sent at first as many rows as it has pixels, not each.
+SERVER_ROWS_MAX: Final = 1_200
 DOWNLOADS: Final = [
     {"href": "./tidegauge", "title": "tidegauge: live charts on a page of their own"},
     {"href": "./tidegauge/json", "title": "tidegauge: everything as JSON"},
@@ -87,22 +91,25 @@ class Views:
     def data(self) -> Response:
         """What the page shows now."""
         snapshot = self._source.snapshot()
-        verdicts = [Verdict(finding["verdict"]) for finding in snapshot["verdicts"]]
+        view = request.args.get("view")
         runner = self._environment.runner
-        return _json(
-            {
-                "state": "missing" if runner is None else runner.state,
-                "host": self._environment.host or "",
-                "verdict": worst(verdicts),
-                "series": _since("series", snapshot["series"]),
-                "server": [flat(row) for row in _since("server", snapshot["server"])],
-                "tables": [
-                    {"key": table.key, "title": table.title, "columns": table.columns}
-                    | {"rows": [readable(row) for row in table.rows(snapshot)]}
-                    for table in TABLES
-                ],
-            }
-        )
+        shown = TABLES if view is None else [table for table in TABLES if table.key == view]
+        facts: dict[str, Any] = {
+            "state": "missing" if runner is None else runner.state,
+            "host": self._environment.host or "",
+            "verdict": worst(Verdict(finding["verdict"]) for finding in snapshot["verdicts"]),
+            "why": _why(snapshot),
+            "tables": [
+                {"key": table.key, "title": table.title, "columns": table.columns}
+                | {"rows": [readable(row) for row in paced(table.rows(snapshot))]}
+                for table in shown
+            ],
+        }
+        if view in {None, CHARTS}:
+            facts["series"] = _since("series", snapshot["series"])
+            server = _since("server", snapshot["server"])
+            facts["server"] = [flat(row) for row in paced(server[:: len(server) // SERVER_ROWS_MAX + 1])]
+        return _json(facts)
 
     def everything(self) -> Response:
         """The snapshot, as it is."""
@@ -113,7 +120,7 @@ class Views:
         snapshot = self._source.snapshot()
         tables = {table.key: table for table in TABLES}
         if key in OVER_TIME:
-            rows = _over_time(key, snapshot)
+            rows = [flat(row) for row in paced(snapshot["server"] if key == "server" else snapshot["series"])]
             columns = list(dict.fromkeys(name for row in rows for name in row))
         elif key in tables:
             rows = tables[key].rows(snapshot)
@@ -124,8 +131,12 @@ class Views:
         return _attached(Response(text, content_type="text/csv; charset=utf-8"), f"tidegauge-{key}.csv")
 
 
-def _over_time(key: str, snapshot: Snapshot) -> list[Row]:
-    return [flat(row) for row in (snapshot["server"] if key == "server" else snapshot["series"])]
+def _why(snapshot: Snapshot) -> str:
+    """What the verdict hangs on; nothing where there is nothing to explain."""
+    worst_row = next(iter(VERDICTS.rows(snapshot)), None)
+    if worst_row is None or worst_row["verdict"] == Verdict.PASS:
+        return ""
+    return f"{worst_row['finding']}: {worst_row['reason']}"
 
 
 def _since(axis: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -159,7 +170,7 @@ def _csv(columns: list[str], rows: Iterable[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([_plain(column) for column in columns])
-    writer.writerows([_plain(row.get(column)) for column in columns] for row in rows)
+    writer.writerows([_plain(row.get(column)) for column in columns] for row in paced(rows))
     return text.getvalue()
 
 

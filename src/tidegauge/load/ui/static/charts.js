@@ -170,7 +170,7 @@ export class Chart {
     const places = Math.max(Math.floor(this.width / 90), 2);
     const step = TIMES_S.find((n) => (to - from) / n <= places) ?? TIMES_S.at(-1);
     for (let t = Math.ceil(from / step) * step; t <= to; t += step) {
-      parts.push(svg("text", { class: "x", x: this.x(t), y: HEIGHT - 6 }, moment(t)));
+      parts.push(svg("text", { class: "x", x: Math.min(this.x(t), this.width - 18), y: HEIGHT - 6 }, moment(t)));
     }
     return parts;
   }

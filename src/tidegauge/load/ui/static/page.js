@@ -1,13 +1,14 @@
-// Asks for the data once a second while somebody looks, and shows it: charts by charts.js, tables as they come.
+// Asks for the data once a second while somebody looks, and shows it: charts by charts.js, tables by grid.js. A tab of
+// Locust's shows one view of it, as the address says.
 // Rows over time are asked for from a settled one on, which must come back as it was: otherwise the run is another.
 
 import { Chart } from "./charts.js";
+import { Grid, chip } from "./grid.js";
 
 const EVERY_MS = 1000;
 // A row may still change for some seconds, until every worker has reported.
 const UNSETTLED = 16;
 const LINES_MAX = 8;
-const VERDICTS = { pass: "pass", fail: "fail", undecided: "undecided", not_measured: "not measured" };
 
 // Where there is no figure there is no point of the line: null must not become 0.
 const scaled = (value, factor) => (value === null || value === undefined ? NaN : value * factor);
@@ -39,19 +40,15 @@ const SERVER = [
 const byId = (id) => document.getElementById(id);
 const kept = { series: [], server: [] };
 const charts = new Map();
+const grids = new Map();
 const isFramed = window !== window.top;
+const view = new URLSearchParams(location.search).get("view");
+const hasCharts = view === null || view === "charts";
 
 function follow() {
   const chosen = localStorage.theme;
   const prefersDark = matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.dataset.theme = (chosen ? chosen === "dark" : prefersDark) ? "dark" : "light";
-}
-
-function element(tag, text, className) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
 }
 
 function settledAt(rows) {
@@ -66,7 +63,7 @@ function extended(rows, fresh) {
 }
 
 async function ask() {
-  const since = new URLSearchParams();
+  const since = new URLSearchParams(view === null ? {} : { view });
   for (const axis of Object.keys(kept)) {
     const at = settledAt(kept[axis]);
     if (at >= 0) since.set(axis, kept[axis][at].t_s);
@@ -74,6 +71,7 @@ async function ask() {
   const answer = await fetch(`./tidegauge/data?${since}`, { cache: "no-store" });
   if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
   const data = await answer.json();
+  if (!hasCharts) return data;
   const grown = Object.keys(kept).map((axis) => [axis, extended(kept[axis], data[axis])]);
   if (grown.some(([, rows]) => rows === null)) {
     for (const axis of Object.keys(kept)) kept[axis] = [];
@@ -83,12 +81,23 @@ async function ask() {
   return data;
 }
 
+// Of many queues those that come and go: what only fills is a history, and says nothing of being late.
+function named(names, rows) {
+  if (names.length <= LINES_MAX) return names;
+  const falls = (name) => {
+    const told = rows.map((row) => row[name]).filter(Number.isFinite);
+    return told.reduce((sum, value, n) => sum + Math.max((told[n - 1] ?? 0) - value, 0), 0);
+  };
+  return names.map((name) => [falls(name), name]).sort(([a], [b]) => b - a).slice(0, LINES_MAX).map(([, name]) => name)
+    .sort();
+}
+
 function serverCharts(rows) {
   const last = rows.at(-1) ?? {};
   const names = Object.keys(last);
   return SERVER.map(({ title, unit, fits, ending, factor }) => ({
     title, unit,
-    lines: names.filter((name) => fits.test(name) && rows.some((row) => Number.isFinite(row[name]))).slice(0, LINES_MAX)
+    lines: named(names.filter((name) => fits.test(name) && rows.some((row) => Number.isFinite(row[name]))), rows)
       .map((name) => ({
         name: name.slice(0, name.length - ending.length).replace(/^queues\./, "").replaceAll("_", " "),
         value: (row) => scaled(row[name], factor),
@@ -116,62 +125,24 @@ function draw() {
   }
 }
 
-function cell(column, value) {
-  if (column.key === "verdict" && value in VERDICTS) {
-    const made = element("td");
-    made.append(element("span", VERDICTS[value], `chip ${value}`));
-    return made;
-  }
-  return element("td", typeof value === "number" ? value.toLocaleString("en") : value, column.className);
-}
-
-function section(table) {
-  const made = element("section");
-  made.id = `table-${table.key}`;
-  const head = element("h2", table.title);
-  const link = element("a", "CSV");
-  link.href = `./tidegauge/csv/${table.key}`;
-  link.download = "";
-  head.append(" ", link);
-  made.append(head);
-  if (!table.rows.length) {
-    made.append(element("p", "Nothing measured yet.", "empty"));
-    return made;
-  }
-  const grid = element("table");
-  const titles = grid.createTHead().insertRow();
-  const columns = table.columns.map(({ key, title }) => (
-    { key, title, className: table.rows.some((row) => typeof row[key] === "number") ? "number" : key }
-  ));
-  for (const { title, className } of columns) titles.append(element("th", title, className));
-  const body = grid.createTBody();
-  for (const row of table.rows) body.insertRow().append(...columns.map((column) => cell(column, row[column.key])));
-  const frame = element("div", undefined, "scroller");
-  frame.tabIndex = 0;
-  frame.append(grid);
-  made.append(frame);
-  return made;
-}
-
-let shown = "";
-const scroller = (id) => byId(id)?.querySelector(".scroller");
-
 function showTables(tables) {
-  const told = JSON.stringify(tables);
-  if (told === shown) return; // what a person has selected stays selected
-  shown = told;
-  const across = [...document.querySelectorAll("#tables section")].map(({ id }) => [id, scroller(id)?.scrollLeft]);
-  byId("tables").replaceChildren(...tables.map(section));
-  for (const [id, left] of across) if (left) scroller(id)?.scrollTo(left, 0);
+  for (const table of tables) {
+    if (!grids.has(table.key)) {
+      const grid = new Grid(table);
+      grids.set(table.key, grid);
+      byId("tables").append(grid.root);
+    }
+    grids.get(table.key).show(table);
+  }
 }
 
 function show(data) {
-  byId("verdict").textContent = VERDICTS[data.verdict];
-  byId("verdict").className = `chip ${data.verdict}`;
+  chip(byId("verdict"), data.verdict);
+  byId("why").textContent = data.why;
   byId("state").textContent = data.host ? `${data.state}, ${data.host}` : data.state;
   byId("stale").hidden = true;
-  draw();
-  if (!isFramed) showTables(data.tables); // Locust shows them in tabs of their own
+  if (hasCharts) draw();
+  showTables(data.tables);
 }
 
 let answeredAt = null;
@@ -191,9 +162,10 @@ async function look() {
 }
 
 document.documentElement.classList.toggle("framed", isFramed);
+byId("window").closest("label").hidden = !hasCharts;
 follow();
 addEventListener("storage", follow);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
-addEventListener("resize", draw);
+if (hasCharts) addEventListener("resize", draw);
 byId("window").addEventListener("change", draw);
 look();

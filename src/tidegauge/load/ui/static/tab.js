@@ -1,10 +1,11 @@
-// Locust's tabs can hold tables only. While the tab of the live charts is chosen, this shows our page in a frame below.
+// Locust's tabs can hold tables only. While one of ours is chosen, this shows its view of our page in a frame below.
 
 (() => {
-  const TITLE = "Live charts";
+  const PREFIX = "tidegauge-";
+  const views = new Map(window.templateArgs.extended_tabs.filter(({ key }) => key.startsWith(PREFIX))
+    .map(({ key, title }) => [title, key.slice(PREFIX.length)]));
   const frame = document.createElement("iframe");
-  frame.title = TITLE;
-  frame.id = "tidegauge-charts";
+  frame.id = "tidegauge";
   frame.style.cssText = "border:0;width:100%;height:80vh;display:block";
   frame.addEventListener("load", () => {
     new ResizeObserver(() => { frame.style.height = `${frame.contentDocument.body.offsetHeight + 1}px`; })
@@ -13,12 +14,14 @@
 
   function place() {
     const chosen = document.querySelector('[role="tab"][aria-selected="true"]');
-    const isOurs = chosen !== null && chosen.textContent === TITLE;
-    if (!isOurs) {
+    const view = chosen === null ? undefined : views.get(chosen.textContent);
+    if (view === undefined) {
       frame.remove(); // nobody looks: nobody asks
-    } else if (!frame.isConnected) {
-      frame.src = "./tidegauge";
-      chosen.closest("main > *").append(frame); // below the tabs, as wide as their tables
+    } else if (!frame.isConnected || frame.dataset.view !== view) {
+      frame.dataset.view = view;
+      frame.title = chosen.textContent;
+      frame.src = `./tidegauge?view=${view}`;
+      if (!frame.isConnected) chosen.closest("main > *").append(frame); // below the tabs, as wide as their tables
     }
   }
 
