@@ -1,4 +1,4 @@
-"""Locust's web UI as we extend it, in a real Chromium, over a load without a target.
+"""Locust's web UI as we extend it, in a real Chromium: over a session of looks, and over real runs.
 
 Screenshots of what was seen are left in the test's folder: run with `--basetemp=FOLDER` to look at them.
 """
@@ -14,7 +14,7 @@ from support.chromium import Page
 from support.looks import HOSTILE
 
 if TYPE_CHECKING:
-    from browser.conftest import Locust
+    from support.web import Locust
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -25,13 +25,16 @@ LINE_NAMES = (
 )
 TAB_TITLES = "[...document.querySelectorAll('[role=tab]')].map(tab => tab.textContent)"
 CELLS = "[...document.querySelectorAll('tbody td')].map(cell => cell.textContent)"
-FRAME = "document.querySelector('iframe#tidegauge-charts')"
+FRAME = "document.querySelector('iframe#tidegauge')"
+INSIDE = f"{FRAME}?.contentDocument"
+FRAMED_CELLS = f"[...{INSIDE}.querySelectorAll('tbody td')].map(cell => cell.textContent)"
 TIMES = "[...document.querySelectorAll('figure:first-of-type text.x')].map(text => text.textContent)"
 
 
 def start(page: Page, url: str) -> None:
-    """As a person does it: in Locust's form."""
-    page.open(url)
+    """As a person does it: in Locust's form, which is open where no address is given."""
+    if url:
+        page.open(url)
     page.wait("document.querySelector('form button[type=submit]')")
     # Its first look at the figures still says "ready": coming after START, it would bring the form back.
     page.wait("performance.getEntriesByType('resource').some(asked => asked.name.includes('stats/requests'))")
@@ -41,6 +44,14 @@ def start(page: Page, url: str) -> None:
 
 def choose(page: Page, title: str) -> None:
     page.ask(f"[...document.querySelectorAll('[role=tab]')].find(tab => tab.textContent === '{title}').click()")
+
+
+def cells_of(page: Page, title: str) -> list[str]:
+    """What stands in a tab's table, once anything does."""
+    choose(page, title)
+    page.wait(f"{INSIDE}?.querySelector('h2')?.textContent === '{title}' && {FRAMED_CELLS}.length > 1")
+    cells: list[str] = page.ask(FRAMED_CELLS)
+    return cells
 
 
 def test_browser_form(locust_ui: Locust, page: Page) -> None:
@@ -58,15 +69,14 @@ def test_browser_tabs(locust_ui: Locust, page: Page, tmp_path: Path) -> None:
     assert page.ask(TAB_TITLES)[-len(TABS) :] == TABS
     seen = {}
     for title in TABS[1:]:
-        choose(page, title)
-        page.wait("document.querySelectorAll('tbody td').length > 1")
-        seen[title] = page.ask(CELLS)
+        seen[title] = cells_of(page, title)
         page.screenshot(tmp_path / f"tab {title}.png")
     assert HOSTILE in seen["From due time"]
     assert seen["Workflows"][0] == "entry"
     assert seen["Verdicts"][:2] == ["fail", "load/entry/p99_due_ms"]
     assert "lag_p99" in seen["Generator"]
     assert "rss_bytes" in seen["Server"]
+    assert page.ask(f"{INSIDE}.title") == "tidegauge: live"
     assert page.ask("document.title") != "owned"
     assert page.faults == []
 
@@ -80,7 +90,9 @@ def test_browser_charts_tab(locust_ui: Locust, page: Page, tmp_path: Path) -> No
     page.wait(f"{FRAME}.clientHeight >= {FRAME}.contentDocument.body.offsetHeight")
     page.screenshot(tmp_path / "tab Live charts.png")
     choose(page, "Verdicts")
-    page.wait(f"{FRAME} === null && document.querySelectorAll('tbody td').length > 1")
+    page.wait(f"{INSIDE}?.querySelectorAll('path.line').length === 0")
+    choose(page, "Statistics")
+    page.wait(f"{FRAME} === null")
     choose(page, "Live charts")
     page.wait(f"{FRAME}?.contentDocument.querySelectorAll('path.line').length >= {len(LINES)}")
     assert page.faults == []

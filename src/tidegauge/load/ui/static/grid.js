@@ -67,7 +67,8 @@ export class Grid {
   wanted() {
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = this.table.rows.filter((row) => {
-      const text = Object.values(row).map((value) => VERDICTS[value] ?? value).join(" ").toLowerCase();
+      const names = Object.values(row).filter((value) => typeof value === "string"); // no figure is looked for
+      const text = names.map((value) => VERDICTS[value] ?? value).join(" ").toLowerCase();
       return words.every((word) => text.includes(word));
     });
     if (this.sorted === null) return rows;

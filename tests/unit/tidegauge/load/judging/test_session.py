@@ -291,3 +291,33 @@ def test_a_socket_that_reads_late_is_no_late_generator() -> None:
         tally.unread(4_000_000)
     session.tick()
     assert session.generator().lag_p99_us <= 10
+
+
+def test_session_judges_the_end_at_the_end() -> None:
+    """While a load goes on nobody has handed over everything and something is under way: neither is held against it."""
+    now_s = 10.0
+    session = LoadSession(clock=lambda: now_s)
+    session.workers = {"one": False, "two": False}
+    session.count("arrivals/scheduled", 100)
+    session.count("arrivals/started", 100)
+    session.count("flight/pool_us", 2_000_000)
+    session.count("flight/clocks_us", 1_000_000)
+    session.tick()
+    now_s = 20.0
+    told = {finding.name: finding.verdict for finding in session.verdicts()}
+    assert told["load/generator/workers_lost"] is Verdict.PASS
+    assert "load/generator/littles_law" not in told
+    session.ended_s = 20.0
+    told = {finding.name: finding.verdict for finding in session.verdicts()}
+    assert told["load/generator/workers_lost"] is Verdict.NOT_MEASURED
+    assert told["load/generator/littles_law"] is Verdict.NOT_MEASURED
+
+
+def test_session_knows_the_extremes_of_a_long_run() -> None:
+    """What a look at the server showed counts among the least and the most, also when it is drawn no longer."""
+    session = LoadSession(clock=lambda: 1e6)
+    session.started_s = 0.0
+    for second in range(ROWS_MAX + 50):
+        session.see(ServerRow(t_s=float(second), wall_s=0.0, fds=900 if second == 1 else 10, threads=None))
+    told = session.snapshot()["server_extremes"]
+    assert told == {"fds": {"least": 10, "most": 900, "samples": ROWS_MAX + 50, "now": 10}}

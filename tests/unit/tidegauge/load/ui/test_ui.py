@@ -13,14 +13,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
-from flask import Blueprint, Flask, Response, abort, jsonify
+from flask import Blueprint, Flask, abort
 from flask.testing import FlaskClient
 
-from support.looks import FORMULA, HOSTILE, Looks
+from support.looks import FORMULA, HOSTILE, Looks, finding
 from tidegauge.load import ui
+from tidegauge.load.judging.session import LoadSession
+from tidegauge.load.ui.extending import PREFIX
 from tidegauge.load.ui.source import KEPT_S, Source
-from tidegauge.load.ui.views import DOWNLOADS, STATIC
+from tidegauge.load.ui.views import DOWNLOADS, SERVER_ROWS_MAX, STATIC
 
 ROUTES = ("", "/data", "/json", "/csv/verdicts", "/static/page.js")
 
@@ -33,14 +36,6 @@ class WebUI:
         self.template_args: dict[str, Any] = {"extended_tabs": [{"key": "theirs", "title": "Theirs"}]}
         self.is_closed = False
         pages = Blueprint("locust", __name__, url_prefix=base)
-        kept = {}
-
-        def request_stats() -> Response:
-            if "answer" not in kept:  # as Locust does: one object for everybody, for a while
-                kept["answer"] = jsonify({"state": "running", "extended_stats": [{"key": "theirs", "data": []}]})
-            return kept["answer"]
-
-        pages.add_url_rule("/stats/requests", "request_stats", self.auth_required_if_enabled(request_stats))
         pages.add_url_rule("/", "index", self.auth_required_if_enabled(lambda: "<html><body><p></p></body></html>"))
         self.app.register_blueprint(pages)
 
@@ -64,7 +59,7 @@ class Bench:
             tidegauge=self.session, web_ui=self.web_ui, runner=runner, host="http://127.0.0.1:1"
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ui, "Source", lambda environment: Source(environment, lambda: self.now_s))
+            patch.setattr(ui, "Source", lambda environment: Source(environment, lambda: self.now_s, lambda: 0.0))
             ui.install(self.environment)
         self.client: FlaskClient = self.web_ui.app.test_client()
 
@@ -84,41 +79,55 @@ def test_ui_without_web_ui() -> None:
 
 
 def test_ui_tabs(bench: Bench) -> None:
-    """Our tabs stand behind those of the locustfile, and each has a table and rows of its own but the charts."""
-    arguments = bench.web_ui.template_args
-    keys = [tab["key"] for tab in arguments["extended_tabs"]]
-    assert keys[0] == "theirs"
-    assert keys[1] == "tidegauge-charts"
-    tables = {table["key"]: {column["key"] for column in table["structure"]} for table in arguments["extended_tables"]}
-    assert list(tables) == keys[2:]
-    told = bench.client.get("/stats/requests").get_json()
-    assert told["state"] == "running"
-    rows = {part["key"]: part["data"] for part in told["extended_stats"]}
-    assert list(rows) == ["theirs", *tables]
-    for key, columns in tables.items():
-        assert rows[key], key
-        assert all(columns | {"name"} == set(row) for row in rows[key]), key
+    """Our tabs stand behind those of the locustfile, and each names a view that the page has data for."""
+    keys = [tab["key"] for tab in bench.web_ui.template_args["extended_tabs"]]
+    assert keys[:2] == ["theirs", f"{PREFIX}charts"]
+    for key in keys[2:]:
+        view = key.removeprefix(PREFIX)
+        told = bench.client.get(f"/tidegauge/data?view={view}").get_json()
+        assert [table["key"] for table in told["tables"]] == [view]
+        assert told["tables"][0]["rows"], view
+        assert "series" not in told  # nobody looks at the charts
+    charts = bench.client.get("/tidegauge/data?view=charts").get_json()
+    assert (len(charts["series"]), len(charts["server"]), charts["tables"]) == (60, 60, [])
 
 
-def test_ui_stats_again(bench: Bench) -> None:
-    """Locust hands out one answer many times; our rows are in it once, and they are the newest."""
+def test_ui_newest(bench: Bench) -> None:
+    """What is told is the newest there is."""
 
     def scheduled() -> list[Any]:
-        parts = bench.client.get("/stats/requests").get_json()["extended_stats"]
-        generators = [part["data"] for part in parts if part["key"] == "tidegauge-generator"]
-        return [row["value"] for rows in generators for row in rows if row["measure"] == "scheduled"]
+        (table,) = bench.client.get("/tidegauge/data?view=generator").get_json()["tables"]
+        return [row["value"] for row in table["rows"] if row["measure"] == "scheduled"]
 
     assert scheduled() == [6_000]
     bench.now_s += 10
     assert scheduled() == [7_000]
 
 
-def test_ui_order_of_tabs_rows(bench: Bench) -> None:
-    """Locust sorts a tab by `name`: sorted so, the worst verdict still comes first."""
-    parts = bench.client.get("/stats/requests").get_json()["extended_stats"]
-    rows = next(part["data"] for part in parts if part["key"] == "tidegauge-verdicts")
-    verdicts = [row["verdict"] for row in sorted(rows, key=lambda row: str(row["name"]))]
-    assert verdicts == ["fail", "undecided", "not_measured", "pass", "pass"]
+def test_ui_order_of_verdicts(bench: Bench) -> None:
+    """The worst verdict comes first, of equal ones what was promised, and the page says what it hangs on."""
+    told = bench.client.get("/tidegauge/data?view=verdicts").get_json()
+    rows = told["tables"][0]["rows"]
+    assert [row["verdict"] for row in rows] == ["fail", "undecided", "not_measured", "pass", "pass"]
+    assert told["why"].startswith("load/entry/p99_due_ms: the answer to an entry came later than promised")
+    findings = [finding("load/a/x", "pass"), finding("load/b/x", "pass", budget={"max": 1.0, "unit": "", "why": ""})]
+    bench.session.snapshot = lambda: {**Looks(lambda: 0.0).snapshot(), "verdicts": findings}  # type: ignore[method-assign]
+    bench.now_s += 10
+    told = bench.client.get("/tidegauge/data?view=verdicts").get_json()
+    assert [row["finding"] for row in told["tables"][0]["rows"]] == ["load/b/x", "load/a/x"]
+    assert told["why"] == ""
+
+
+def test_ui_long_run_is_sent_thinned(bench: Bench) -> None:
+    """Of a long run the page gets at first as many looks at the server as it can draw, and then each new one."""
+    bench.session = Looks(lambda: bench.now_s, head_start_s=3 * SERVER_ROWS_MAX)
+    bench.environment.tidegauge = bench.session
+    first = bench.client.get("/tidegauge/data?view=charts").get_json()["server"]
+    assert SERVER_ROWS_MAX / 2 <= len(first) <= SERVER_ROWS_MAX
+    since_s = first[-17]["t_s"]
+    later = bench.client.get(f"/tidegauge/data?view=charts&server={since_s}").get_json()["server"]
+    assert later[0] == first[-17]
+    assert later[1]["t_s"] == since_s + 1
 
 
 def test_ui_script_in_index(bench: Bench) -> None:
@@ -132,7 +141,6 @@ def test_ui_login(bench: Bench) -> None:
     bench.web_ui.is_closed = True
     for route in ROUTES:
         assert bench.client.get(f"/tidegauge{route}").status_code == 401, route
-    assert "tidegauge" not in bench.client.get("/stats/requests").get_data(as_text=True)
     assert "tidegauge" not in bench.client.get("/").get_data(as_text=True)
     rules = {rule.rule for rule in bench.web_ui.app.url_map.iter_rules() if rule.endpoint.startswith("tidegauge.")}
     assert len(rules) == len(ROUTES)
@@ -248,7 +256,7 @@ def test_ui_units(bench: Bench) -> None:
 def test_ui_looking_is_bounded(bench: Bench) -> None:
     """However many look, the session is asked once in `KEPT_S`, and less often where its answer is dear."""
     bench.session.asked = 0
-    for route in ("/tidegauge/data", "/stats/requests", "/tidegauge/json") * 5:
+    for route in ("/tidegauge/data", "/tidegauge/csv/server", "/tidegauge/json") * 5:
         bench.client.get(route)
     assert bench.session.asked == 1
     bench.now_s += KEPT_S
@@ -260,6 +268,10 @@ def test_ui_looking_is_bounded(bench: Bench) -> None:
     class Dear:
         asked = 0
 
+        def still(self, pause: Callable[[], None]) -> Dear:
+            self.pause = pause
+            return self
+
         def snapshot(self) -> dict[str, Any]:
             nonlocal now_s
             now_s += 0.5
@@ -267,11 +279,40 @@ def test_ui_looking_is_bounded(bench: Bench) -> None:
             return {}
 
     dear = Dear()
-    source = Source(SimpleNamespace(tidegauge=dear), lambda: now_s)
+    source = Source(SimpleNamespace(tidegauge=dear), lambda: now_s, lambda: now_s)
     while now_s < 100:
         source.snapshot()
         now_s += 0.25
     assert 0.5 * dear.asked <= 100 / 20 + 0.5
+
+
+def test_ui_looking_makes_pauses() -> None:
+    """Whatever else the process has to do comes between the parts of a look, and who looks meanwhile gets the last."""
+    session = LoadSession()
+    for number in range(40):
+        session.record(f"GET |{number}", "service", 1_000)
+    session.tick()
+    source = Source(SimpleNamespace(tidegauge=session), lambda: 0.0, lambda: 0.0)
+    source.snapshot()
+    source._until_s = -1.0
+    between: list[int] = []
+
+    def others() -> None:
+        while looking:
+            session.record("GET |new", "service", 1_000)  # as arrivals do
+            session.tick()
+            between.append(len(source.snapshot()["clocks"]))
+            gevent.sleep(0)
+
+    looking = True
+    greenlet = gevent.spawn(others)
+    assert len(source.snapshot()["clocks"]) == 40  # it stood still for as long as it took
+    looking = False
+    greenlet.join()
+    assert len(between) > 40
+    assert set(between) <= {40}
+    source._until_s = -1.0
+    assert len(source.snapshot()["clocks"]) == 41
 
 
 def test_ui_loopback() -> None:
