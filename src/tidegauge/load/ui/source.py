@@ -2,8 +2,8 @@
 
 A snapshot sorts histograms and judges promises, in the process whose schedule the run depends on. It is therefore kept
 for `KEPT_S`, however many browsers ask, and for longer where it is dear: never more than `SHARE_MAX` of the core. It
-takes tens of milliseconds, in which no arrival could start: so it is taken in pieces of a millisecond at most, with a
-`pause` behind each, of a session that stands `still` meanwhile.
+takes tens of milliseconds, in which no arrival could start: so it is taken in pieces of a few, with
+a `pause` behind each, of a session that stands `still` meanwhile.
 """
 
 from __future__ import annotations
