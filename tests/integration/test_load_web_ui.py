@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,22 @@ def let_in(environment, **_):
         client.get("/in")
         assert client.get("/tidegauge/data").json()["state"] == "ready"
         assert "tidegauge/static/tab.js" in client.get("/").text
+
+
+def test_a_late_report_is_of_its_own_run() -> None:
+    """What a worker counted before it heard of a run is no part of it."""
+    program = """
+from types import SimpleNamespace
+from tidegauge.load.plugin import Plugin
+taken = []
+options = SimpleNamespace(tidegauge_start_at=7.0)
+master = SimpleNamespace(
+    _environment=SimpleNamespace(parsed_options=options), session=SimpleNamespace(absorb=taken.extend)
+)
+empty = {"histograms": [], "counters": {}, "peaks": {}}
+for run, second in ((0.0, 99), (6.0, 60), (7.0, 1)):
+    Plugin._from_worker(master, data={"tidegauge": [[second, empty]], "tidegauge_run": run})
+print([second for second, _ in taken])
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert told.stdout == "[1]\n", told.stderr
