@@ -26,10 +26,11 @@ from tidegauge.load import ui
 from tidegauge.load.arrivals import generator, options
 from tidegauge.load.arrivals.node import START_AFTER_S, Node
 from tidegauge.load.arrivals.options import Settings
+from tidegauge.load.arrivals.requests import Requests
 from tidegauge.load.judging import result
 from tidegauge.load.judging.session import LoadSession
 from tidegauge.load.server.beside import Beside
-from tidegauge.load.times.clocks import Clocks, subject_of
+from tidegauge.load.times.clocks import Clocks
 from tidegauge.verdicts import Verdict, worst
 
 DRAIN: Final = "tidegauge_drain"
@@ -38,7 +39,6 @@ FINAL: Final = "tidegauge_final"
 RUN: Final = "tidegauge_run"
 FINAL_MARGIN_S: Final = 3.0
 INIT_POLL_S: Final = 0.01
-NAMES_MAX: Final = 10_000
 LOOK_S: Final = 1.0
 logger = logging.getLogger("tidegauge.load")
 
@@ -50,7 +50,6 @@ class Plugin:
         self._environment: Any = environment
         runner = environment.runner
         self._runner = cast("Any", runner)
-        self._names: dict[tuple[str, str], str] = {}
         self._classes = [kind for kind in environment.user_classes if kind is not generator.Token]
         self._finals = gevent.event.Event()
         self._is_over = False
@@ -73,7 +72,7 @@ class Plugin:
             gevent.spawn(self._look_on)
         hooks.test_stopping.add_listener(self._test_stopping)
         hooks.quitting.add_listener(self._quitting)
-        hooks.request.add_listener(self._request)
+        hooks.request.add_listener(Requests(self.session).record)
         if self._is_worker:
             hooks.report_to_master.add_listener(self._to_master)
             self._runner.register_message(DRAIN, self._drained, concurrent=True)
@@ -228,35 +227,6 @@ class Plugin:
             self.session.take()
         else:
             self.session.tick()
-
-    def _request(
-        self,
-        request_type: str,
-        name: str,
-        response_time: float | None,
-        exception: BaseException | None = None,
-        **_: Any,
-    ) -> None:
-        """Every request of every user; what belongs to an arrival is also timed from its due time."""
-        subject = self._names.get((request_type, name)) or self._named(request_type, name)
-        session, arrival = self.session, generator.current()
-        recent, phase = session.recent, arrival.phase if arrival else session.phase_at(session.elapsed_s)
-        if response_time is not None:
-            us = int(response_time * 1e3)
-            us = arrival.answered(us) if arrival else us
-            recent.record(subject, "service", phase, us)
-            if arrival:
-                recent.record(subject, "due", phase, us + int((arrival.began_s - arrival.due_s) * 1e6))
-        if exception:
-            if arrival:
-                arrival.failed = True
-            recent.add("requests/failed")
-            session.failed(subject, phase)
-
-    def _named(self, request_type: str, name: str) -> str:
-        if len(self._names) >= NAMES_MAX:
-            self._names.clear()
-        return self._names.setdefault((request_type, name), subject_of(f"{request_type} {name}"))
 
     def _quitting(self, **_: Any) -> None:
         """The verdict becomes the exit status."""

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from tidegauge.budgets import Budgets
-from tidegauge.load.judging import honesty, slo
+from tidegauge.load.judging import honesty, recovery, slo
 from tidegauge.load.judging.honesty import Generator
 from tidegauge.load.server import leaks
 from tidegauge.load.server.rows import Extremes, ServerRow
@@ -24,7 +24,7 @@ from tidegauge.load.sockets.delivery import SUBJECTS, judge_sockets
 from tidegauge.load.times import phases
 from tidegauge.load.times.clocks import Clocks
 from tidegauge.load.times.schedule import Profile
-from tidegauge.load.times.shapes import FAULT, RECOVERY, SPIKE, STEADY
+from tidegauge.load.times.shapes import STEADY
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 
@@ -196,7 +196,9 @@ class LoadSession:
         if not self.plan.open_loop:  # closed users are due whenever they are: no schedule can lie
             honest = [finding for finding in honest if finding.name.endswith(honesty.WITHOUT_SCHEDULE)]
         found = slo.Judge(self.total, budgets, self._seconds(), self.pause).findings()
-        found += [*self._recovery(found), *self._sockets()]
+        if found and self.plan.profile:
+            found += recovery.findings(self.plan.profile, budgets, self.series(), self.elapsed_s)
+        found += self._sockets()
         found = [*honest, *honesty.withdraw(found, honest), *self._findings]
         unmet = "it was promised, but nothing of this load measured it; mend the load or remove the promise"
         if self.plan.promises == MEASURED:
@@ -272,25 +274,6 @@ class LoadSession:
         if leak.verdict is not Verdict.NOT_MEASURED or leaks.NAME in self.plan.budgets.by_name:
             found.append(leak)
         return found
-
-    def _recovery(self, found: list[Finding]) -> list[Finding]:
-        """How long after a spike or a fault until p99 keeps its promise again."""
-        profile, budgets = self.plan.profile, self.plan.budgets
-        limit_ms = slo.tightest_p99_ms(budgets)
-        spans = {phase: profile.span(phase) for phase in (SPIKE, FAULT)} if profile and found else {}
-        recovered = []
-        for phase, span in spans.items():
-            if not span or limit_ms is None or self.elapsed_s < span[1]:
-                continue
-            name = f"{slo.LANE}/{RECOVERY}/after_{phase}_s"
-            took_s = phases.recovery_s(self.series(), span[1], limit_ms, slo.errors_max(budgets))
-            if took_s is not None:
-                recovered.append(budgets.judge(name, took_s, "s"))
-                continue
-            reason = f"for {phases.RECOVERED_ROWS} s on end p99 never kept {limit_ms:g} ms without errors after the "
-            reason += f"{phase}, as long as it was asked"
-            recovered.append(Finding(name=name, verdict=Verdict.FAIL, unit="s", reason=reason))
-        return recovered
 
 
 def _row(second: int, clocks: Clocks) -> dict[str, Any]:
