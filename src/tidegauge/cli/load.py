@@ -14,9 +14,7 @@ from tidegauge.cli.options import AsJson, BudgetOverrides, Seed, interrupted, sa
 from tidegauge.config import Config, LoadFile, find_root, load_load
 from tidegauge.config import load as load_config
 from tidegauge.errors import TargetError, TidegaugeError
-from tidegauge.load.capacity import KNEE, SECONDS_MAX, Search, run_knee
 from tidegauge.load.lane import LoadJob, run_load
-from tidegauge.load.openapi import document
 from tidegauge.load.times.schedule import Profile
 from tidegauge.load.times.shapes import KINDS
 from tidegauge.machine import read_machine
@@ -25,6 +23,8 @@ from tidegauge.report.terminal import line, words
 from tidegauge.subject import read_subject
 from tidegauge.target import Target
 from tidegauge.verdicts import Verdict
+
+KNEE = "knee"  # which is searched for, step by step; as a shape in a Locust it is the coarse search alone
 
 ProfileName = Annotated[
     str, typer.Option("--profile", help=f"The rate over time: {', '.join(KINDS)}; knee searches for the highest.")
@@ -80,6 +80,8 @@ def load(
     Profile.named(config.profile, config.rate, config.seconds)  # wrong use is said before anything starts
     env = {}
     if openapi:
+        from tidegauge.load.openapi import document  # noqa: PLC0415 - httpx, 100 ms that only a document needs
+
         path = document.locustfile()
         env[document.DOCUMENT] = source = openapi if "://" in openapi else str(Path(openapi).resolve())
         host = host or document.host_of(document.read_document(source), source)
@@ -92,6 +94,8 @@ def load(
     )
     budgets = file.budgets.override(budget)
     if profile == KNEE:
+        from tidegauge.load.capacity import SECONDS_MAX, Search, run_knee  # noqa: PLC0415 - psutil and httpx as well
+
         search = Search(slo_ms=slo_ms or config.slo_ms, seconds_max=seconds or SECONDS_MAX)
         return _run(file, job, root, json=json, work=partial(run_knee, search, budgets=budgets))
     return _run(file, job, root, json=json, work=partial(run_load, budgets=budgets))

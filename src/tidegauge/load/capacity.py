@@ -24,7 +24,6 @@ from tidegauge.records import Finding, RunWriter
 from tidegauge.target import Target
 from tidegauge.verdicts import SEVERITY
 
-KNEE: Final = "knee"
 SECONDS_MAX: Final = 300.0
 # Connections are made and caches filled in it; what a step asks for in vain is answered within the other, or is late.
 WARM_UP_S: Final = 1.0
