@@ -70,6 +70,11 @@ class Interval(msgspec.Struct, frozen=True):
     low: float
     high: float
 
+    @property
+    def half(self) -> float:
+        """Half of its width, as a share of the knee: the figure behind a `±`."""
+        return (self.high - self.low) / 2 / self.value
+
 
 def levels_of(steps: Iterable[Step]) -> list[Level]:
     """By rate, ascending; what was not measured honestly says nothing."""

@@ -17,6 +17,7 @@ import msgspec
 
 from tidegauge.budgets import Budgets
 from tidegauge.load.judging.result import Result
+from tidegauge.load.knee.others import Others
 from tidegauge.load.knee.steps import Slice, Step
 from tidegauge.load.server.rows import ServerRow
 from tidegauge.load.times.clocks import Clocks, Histogram, top_of
@@ -58,6 +59,7 @@ class Ran(msgspec.Struct, frozen=True):
     seconds: tuple[tuple[float, float, Clocks], ...]  # start, length, and what came in it
     took_s: float
     why: str = ""
+    others: Others | None = None  # who used the target's machine meanwhile
 
 
 def step_of(ran: Ran, limits: Limits, *, rate: float, seconds: float, warm_up_s: float, in_flight_max: int) -> Step:
@@ -87,6 +89,9 @@ def step_of(ran: Ran, limits: Limits, *, rate: float, seconds: float, warm_up_s:
         and finding.verdict is not Verdict.PASS
         and not (holds_all and finding.name in OF_DROPS)
     ]
+    reasons = [f"{finding.name.removeprefix(GENERATOR)}: {finding.reason}" for finding in broken]
+    if ran.others and ran.others.took_part:
+        reasons.append(ran.others.took_part)
     return Step(
         rate_per_s=rate,
         seconds=seconds,
@@ -95,8 +100,9 @@ def step_of(ran: Ran, limits: Limits, *, rate: float, seconds: float, warm_up_s:
         p50_ms=_at(ratios, 0.5) * limits.slo_ms,
         p99_ms=_at(ratios, 0.99) * limits.slo_ms,
         achieved_share=1 - min(undone / made["scheduled"], 1.0) if made["scheduled"] else 0.0,
-        honest=not broken,
-        reason="; ".join(f"{finding.name.removeprefix(GENERATOR)}: {finding.reason}" for finding in broken),
+        honest=not reasons,
+        reason="; ".join(reasons),
+        others_share=ran.others.share if ran.others else None,
         server=tuple(msgspec.convert(row, ServerRow) for row in snapshot["server"]),
     )
 

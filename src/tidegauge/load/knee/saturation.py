@@ -2,7 +2,8 @@
 
 Each resource is a rule: how near its end a row shows it, and what to do about it. Rows are read in the order of the
 rates; the resource that reaches its end at the lowest rate was first, and among those of one rate the one that was
-there in most of the rows. A resource that nobody could see is no suspect, and that none could be seen is said.
+there in most of the rows. A step that was not honest accuses nobody. A resource that nobody could see is no suspect,
+and that none could be seen is said.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from statistics import median
 
 import msgspec
 
-from tidegauge.load.knee.steps import Step
+from tidegauge.load.knee.steps import Outcome, Step
 from tidegauge.load.server.rows import ServerRow
 
 FULL = 0.9
@@ -98,6 +99,7 @@ RULES = (
 
 def first_saturated(steps: Sequence[Step]) -> Saturation | None:
     """What was at its end at the lowest rate; None where nothing was, or nothing was seen."""
+    steps = [step for step in steps if step.outcome is not Outcome.NOT_MEASURED]
     rates = sorted({step.rate_per_s for step in steps})
     for rate in rates:
         rows = [row for step in steps if step.rate_per_s == rate for row in step.server]

@@ -9,9 +9,11 @@ goes no further than the rate at which the climb says so, because a target drive
 recover, and tells nothing more. Then one rule holds to the end: the bracket that all steps together show is halved
 until it is narrow, its two ends are repeated, and when the repeats move it, it is followed.
 
-A step that was not honest is taken once more, then the search ends undecided: what it proves is the highest rate that
-was carried, and no knee. Bounds: `seconds_max` and `steps_max`, whichever comes first; the bracket as it then is gives
-the knee, with a wider interval.
+A step that was not honest counts as nothing. It is taken again, after pauses that double, for a machine may be busy for
+a moment; when that does not help, the rate is given up. On the way up the search then goes on below, between what was
+carried and what cannot be asked; where a knee is enclosed already, the bracket as it is gives it. Without one the
+search ends undecided: what it proves is the highest rate that was carried, and no knee. Bounds: `seconds_max` and
+`steps_max`, whichever comes first; the bracket as it then is gives the knee, with a wider interval.
 """
 
 import math
@@ -21,7 +23,7 @@ import msgspec
 from tidegauge.budgets import Budgets
 from tidegauge.load.knee.levels import Bracket, Interval, bracket_of, interval_of, levels_of
 from tidegauge.load.knee.saturation import Saturation, first_saturated
-from tidegauge.load.knee.steps import LATE_SHARE_MAX, Measure, Outcome, Step
+from tidegauge.load.knee.steps import LATE_SHARE_MAX, Measure, Outcome, Step, Wait
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 
@@ -33,6 +35,12 @@ LUCK_MAX = 0.01
 # Latency that grows this much slower than the rate says nothing about a knee.
 GRADIENT_MIN = 0.5
 RISE_LEAST = 1.2
+# Rates in a row without one honest step: then it is not the rate.
+GIVEN_UP_MAX = 3
+# As near to a rate that cannot be asked as is worth a step.
+CEILING_NEAR = 1.2
+# Half of the interval, as a share of the knee: what a search is for.
+PRECISION = 0.05
 # Beside the halvings and repeats that are foreseen, steps that a moving bracket may ask for.
 SPARE_STEPS = 2
 
@@ -46,6 +54,8 @@ class KneeSettings(msgspec.Struct, frozen=True, kw_only=True):
     factor: float = 2.0
     resolution: float = 0.025  # half the width of the last bracket
     repeats: int = 3
+    attempts: int = 4  # to take an honest step
+    pause_s: float = 2.0  # before the second of them; then twice as long each time
     coarse_s: float = 3.0
     seconds_max: float = 300.0
     steps_max: int = 60
@@ -69,13 +79,17 @@ class _Stop(Exception):
 
 
 class _Dishonest(_Stop):
-    """The generator cannot be believed at this rate: there is no knee."""
+    """This rate cannot be measured, however often."""
 
 
 class _Search:
-    def __init__(self, measure: Measure, settings: KneeSettings) -> None:
+    def __init__(self, measure: Measure, wait: Wait, settings: KneeSettings) -> None:
         self.steps: list[Step] = []
         self._measure = measure
+        self._wait = wait
+        self._waited_s = 0.0
+        self._given_up: list[float] = []  # rates, since the last honest step
+        self._ceiling, self._ceiling_why = math.inf, ""
         self._settings = settings
 
     @property
@@ -87,11 +101,15 @@ class _Search:
         settings = self._settings
         rate = settings.start_per_s
         while True:
-            step = self._step(rate, settings.coarse_s)
+            try:
+                step = self._step(rate, settings.coarse_s)
+            except _Dishonest as dishonest:
+                rate = self._below(rate, dishonest)
+                continue
             carried, broken = self.bracket.carried, _clearly_broken(step)
             if carried and broken:
                 return
-            rate = rate / settings.factor if broken else rate * self._rise()
+            rate = rate / settings.factor if broken else self._above(rate)
             if rate > settings.rate_most_per_s:
                 raise _Stop(f"nothing up to {step.rate_per_s:.4g}/s was too much: raise the highest rate")
             if rate < settings.rate_least_per_s:
@@ -105,22 +123,50 @@ class _Search:
             self._step(rate, self._fine_s(rate))
 
     def _step(self, rate: float, seconds: float) -> Step:
-        """One honest step; a dishonest one is repeated once."""
+        """One honest step, after as many attempts as it may take."""
         settings = self._settings
-        for _attempt in range(2):
+        for attempt in range(settings.attempts):
+            if attempt:
+                self._waited_s += self._wait(min(settings.pause_s * 2 ** (attempt - 1), max(self._left_s(), 0.0)))
             if len(self.steps) >= settings.steps_max:
                 raise _Stop(f"{settings.steps_max} steps were not enough")
             if seconds + self._overhead_s() > self._left_s():
                 raise _Stop(f"{settings.seconds_max:g} s were not enough")
             self.steps.append(step := self._measure(rate, seconds))
             if step.outcome is not Outcome.NOT_MEASURED:
+                self._given_up.clear()
                 return step
-        raise _Dishonest(f"the generator was not honest at {rate:.4g}/s, twice: {step.reason or 'nothing was offered'}")
+        self._given_up.append(rate)
+        why = step.reason or "nothing was offered"
+        raise _Dishonest(f"no step of {settings.attempts} at {rate:.4g}/s was honest: {why}")
+
+    def _below(self, rate: float, dishonest: _Dishonest) -> float:
+        """Where to go on when a rate cannot be measured."""
+        self._ceiling, self._ceiling_why = rate, str(dishonest)
+        levels = levels_of(self.steps)
+        carried = bracket_of(levels).carried if levels else None
+        below = math.sqrt(carried * rate) if carried else rate / self._settings.factor
+        is_near = carried is not None and rate <= carried * CEILING_NEAR
+        if is_near or len(self._given_up) >= GIVEN_UP_MAX or below < self._settings.rate_least_per_s:
+            raise dishonest
+        return below
+
+    def _above(self, rate: float) -> float:
+        """The next rate of the climb, short of what cannot be asked."""
+        higher = rate * self._rise()
+        if higher < self._ceiling:
+            return higher
+        if self._ceiling <= rate * CEILING_NEAR:
+            raise _Dishonest(self._ceiling_why)
+        return math.sqrt(rate * self._ceiling)
 
     def _rise(self) -> float:
         """The next factor: less than the whole one where the gradient of the latency says that it would break."""
         step, factor = self.steps[-1], self._settings.factor
-        before = next((each for each in reversed(self.steps) if each.rate_per_s < step.rate_per_s), None)
+        before = next(
+            (each for each in reversed(self.steps) if each.honest and each.rate_per_s < step.rate_per_s),
+            None,
+        )
         if before is None or min(step.p99_ms, before.p99_ms) <= 0:
             return factor
         gradient = math.log(step.p99_ms / before.p99_ms) / math.log(step.rate_per_s / before.rate_per_s)
@@ -159,7 +205,7 @@ class _Search:
         return sum(step.rate_per_s == rate and step.outcome is not Outcome.NOT_MEASURED for step in self.steps)
 
     def _left_s(self) -> float:
-        return self._settings.seconds_max - sum(step.took_s for step in self.steps)
+        return self._settings.seconds_max - self._waited_s - sum(step.took_s for step in self.steps)
 
     def _overhead_s(self) -> float:
         """What a step costs beside its slices, warm-up and drain, as the last ones showed."""
@@ -177,19 +223,19 @@ def _clearly_broken(step: Step) -> bool:
     return 1 - fewer < LUCK_MAX
 
 
-def find_knee(measure: Measure, settings: KneeSettings, seed: int) -> Knee:
+def find_knee(measure: Measure, wait: Wait, settings: KneeSettings, seed: int) -> Knee:
     """Searches; the seed is the bootstrap's. Whatever `measure` raises goes through."""
-    search = _Search(measure, settings)
-    unfinished, honest = "", True
+    search = _Search(measure, wait, settings)
+    unfinished = ""
     try:
         search.climb()
         search.narrow()
     except _Stop as stop:
-        unfinished, honest = str(stop), not isinstance(stop, _Dishonest)
+        unfinished = str(stop)
     steps = tuple(search.steps)
     levels = levels_of(steps)
     carried = bracket_of(levels).carried if levels else None
-    interval = interval_of(levels, seed) if honest and levels and bracket_of(levels).ratio < math.inf else None
+    interval = interval_of(levels, seed) if levels and bracket_of(levels).ratio < math.inf else None
     return Knee(
         interval=interval,
         proven_per_s=carried or 0.0,
@@ -218,11 +264,19 @@ def knee_finding(knee: Knee, settings: KneeSettings, budgets: Budgets) -> Findin
     finding = budgets.judge(NAME, interval.value, UNIT, interval.low, interval.high)
     cause = f"first at its end: {knee.saturated}: {knee.saturated.advice}" if knee.saturated else NO_CAUSE
     short = f"; {knee.unfinished}, so that the interval is wider than it could be" if knee.unfinished else ""
-    reason = f"{promise} up to {interval.value:.4g}/s; {cause}{short}; {finding.reason}"
-    return msgspec.structs.replace(finding, reason=reason, evidence=evidence)
+    found = f"{promise} up to {interval.value:.4g}/s, known to ±{interval.half:.1%}"
+    beside = [step.others_share for step in knee.steps if step.honest and step.others_share is not None]
+    others = f"; others used {max(beside):.0%} of the machine at most" if beside else ""
+    verdict = finding.verdict
+    if finding.budget is None and interval.half > PRECISION:
+        # A record passes because it promises nothing; one of a search promises that it was found.
+        verdict = Verdict.UNDECIDED
+        short += f"; ±{PRECISION:.0%} is what makes it a knee: search again on a machine that is calm, or for longer"
+    reason = f"{found}; {cause}{others}{short}; {finding.reason}"
+    return msgspec.structs.replace(finding, verdict=verdict, reason=reason, evidence=evidence)
 
 
-def _facts(step: Step) -> dict[str, float | int | str]:
+def _facts(step: Step) -> dict[str, float | int | str | None]:
     return {
         "rate_per_s": step.rate_per_s,
         "seconds": step.seconds,
@@ -232,5 +286,6 @@ def _facts(step: Step) -> dict[str, float | int | str]:
         "achieved_share": step.achieved_share,
         "offered": sum(each.offered for each in step.slices),
         "over": sum(each.over for each in step.slices),
+        "others_share": step.others_share,
         "reason": step.reason,
     }

@@ -2,8 +2,8 @@
 
 `search` asks for steps, whoever drives the generator measures them, `levels` resamples their slices. A step is
 carried when at most one arrival in a hundred was late (which is p99 from due time within the SLO, said so that slices
-can be added) and at least 99 % of what was offered was done. A step whose generator was not honest is neither carried
-nor broken: it says nothing about the target.
+can be added) and at least 99 % of what was offered was done. A step whose generator was not honest, or whose machine
+others used too, is neither carried nor broken: it says nothing about the target.
 
 What counts as `over` is every arrival due in the slice that was not answered well within the SLO: late, failed, or
 never sent because the pool was full. A pool that holds at least rate x SLO arrivals is only ever full of late ones, so
@@ -47,7 +47,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
     achieved_share: float
     honest: bool = True
-    reason: str = ""  # why the generator was not honest
+    reason: str = ""  # why it was not
+    others_share: float | None = None  # of the target's machine
     server: tuple[ServerRow, ...] = ()
 
     @property
@@ -61,6 +62,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 # Drives the target at a rate (1/s) for so many seconds after its warm-up, then lets it drain.
 Measure = Callable[[float, float], Step]
+# Waits until the machine is calm, or so many seconds at most; says how many it took.
+Wait = Callable[[float], float]
 
 
 def late_share(slices: Iterable[Slice]) -> float:

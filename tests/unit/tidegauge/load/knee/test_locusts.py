@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tidegauge.budgets import Budgets
 from tidegauge.load.judging.result import SCHEMA, Result
 from tidegauge.load.knee.locusts import Limits, Ran, step_of
+from tidegauge.load.knee.others import Others
 from tidegauge.load.knee.steps import Outcome, Slice, Step
 from tidegauge.load.times.clocks import Clocks
 from tidegauge.load.times.phases import WARM_UP
@@ -90,6 +92,15 @@ def test_a_generator_that_was_late_says_nothing_about_the_target() -> None:
     """Whatever else was wrong with the generator leaves the step without an outcome, with the reason."""
     step = read(ran([second()] * 3, of_generator("cpu_share")))
     assert (step.outcome, step.reason) == (Outcome.NOT_MEASURED, "cpu_share: it was")
+
+
+def test_a_step_beside_others_says_nothing_about_the_target() -> None:
+    """Where others took part of what was wanted the step has no outcome; where they left enough it says so."""
+    beside = msgspec.structs.replace(ran([second()] * 3), others=Others(share=0.3, idle=0.05, cores=2))
+    assert read(beside).outcome is Outcome.NOT_MEASURED
+    assert read(beside).reason.startswith("others used 30% of the machine")
+    calm = msgspec.structs.replace(beside, others=Others(share=0.04, idle=0.05, cores=2))
+    assert (read(calm).outcome, read(calm).others_share) == (Outcome.CARRIED, 0.04)
 
 
 def test_a_locust_that_came_to_nothing_is_no_step() -> None:

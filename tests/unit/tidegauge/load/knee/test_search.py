@@ -1,6 +1,7 @@
 """The search for the knee, over simulated servers of known capacity: a hundred cases, and each way to end early."""
 
 import random
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -24,7 +25,20 @@ NONE = Budgets({})
 
 def search(kind: str, mu: float, patience: float, seed: int) -> Knee:
     """One search of five simulated minutes at most."""
-    return find_knee(Server(kind, mu, patience, seed), settings_of(mu, patience), seed)
+    return found(Server(kind, mu, patience, seed), settings_of(mu, patience), seed)
+
+
+def found(measure: Measure, settings: KneeSettings, seed: int, waits: list[float] | None = None) -> Knee:
+    """A search on a machine that becomes calm as late as it may."""
+    asked = [] if waits is None else waits
+
+    def wait(seconds_max: float) -> float:
+        asked.append(seconds_max)
+        return seconds_max
+
+    knee = find_knee(measure, wait, settings, seed)
+    assert sum(each.took_s for each in knee.steps) + sum(asked) <= settings.seconds_max
+    return knee
 
 
 def settings_of(mu: float, patience: float) -> KneeSettings:
@@ -78,14 +92,14 @@ def test_the_interval_covers_the_truth_in_95_of_100_cases() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_searches_of_one_server_agree_within_five_per_cent(kind: str) -> None:
     """Five searches of a bot that carries hundreds a second differ by a coefficient of variation of 5 % at most."""
-    found = [search(kind, 800, 60, seed).interval for seed in range(5)]
-    assert spread([each.value for each in found if each]) <= 0.05
-    assert len([each for each in found if each]) == 5
+    intervals = [search(kind, 800, 60, seed).interval for seed in range(5)]
+    assert spread([each.value for each in intervals if each]) <= 0.05
+    assert len([each for each in intervals if each]) == 5
 
 
 def test_a_sharp_knee_is_known_to_five_per_cent() -> None:
     """Where the server's end is sudden, the interval is the last bracket, less than 5 % to each side."""
-    knee = find_knee(wall(431.0), KneeSettings(slo_ms=100), 1)
+    knee = found(wall(431.0), KneeSettings(slo_ms=100), 1)
     assert knee.interval is not None
     assert knee.interval.low <= 431.0 <= knee.interval.high
     assert knee.interval.high <= 1.1 * knee.interval.low
@@ -107,7 +121,7 @@ def test_a_generator_that_is_not_honest_finds_no_knee_above_the_truth(honest_per
                 server(honest_per_s, seconds), rate_per_s=rate, honest=False, reason="its lag p99 was 90 ms"
             )
 
-        knee = find_knee(measure, KneeSettings(slo_ms=25), seed)
+        knee = found(measure, KneeSettings(slo_ms=25), seed)
         limit = 1.05 * truth(kind, 800, 20)
         assert knee.proven_per_s <= min(limit, honest_per_s)
         if knee.interval:
@@ -119,8 +133,85 @@ def test_a_generator_that_is_not_honest_finds_no_knee_above_the_truth(honest_per
             assert f"held up to {knee.proven_per_s:.4g}/s" in finding.reason
 
 
-def test_a_step_that_was_not_honest_is_taken_once_more() -> None:
-    """A hiccup of the generator costs a step, not the search."""
+def busy(measure: Measure, is_busy: Callable[[int, float], bool]) -> Measure:
+    """A machine that others use at some steps, by number and rate: nothing is done in time then."""
+    number = 0
+
+    def measured(rate: float, seconds: float) -> Step:
+        nonlocal number
+        number += 1
+        taken = measure(rate, seconds)
+        if not is_busy(number, rate):
+            return taken
+        late = tuple(Slice(each.offered, each.offered) for each in taken.slices)
+        return msgspec.structs.replace(taken, slices=late, honest=False, reason="others used 60% of the machine")
+
+    return measured
+
+
+def test_a_machine_that_is_busy_for_a_moment_costs_pauses_and_not_the_knee() -> None:
+    """Three steps in a row that were not honest are taken again, after pauses that double, in the time there is."""
+    for began in (1, 3, 8, 12):
+        waits: list[float] = []
+        measure = busy(wall(431.0), lambda number, _rate, began=began: began <= number < began + 3)  # type: ignore[misc]
+        knee = found(measure, KneeSettings(slo_ms=100), 1, waits)
+        assert waits == [2, 4, 8]
+        assert knee.interval is not None
+        assert knee.interval.low <= 431.0 <= knee.interval.high
+        assert knee.interval.half <= 0.05
+        assert sum(each.outcome is Outcome.NOT_MEASURED for each in knee.steps) == 3
+
+
+def test_a_rate_that_cannot_be_asked_is_given_up_and_the_knee_looked_for_below() -> None:
+    """What the generator cannot drive counts as nothing: the search goes on between it and what was carried."""
+    knee = found(busy(wall(250.0), lambda _number, rate: rate > 300), KneeSettings(slo_ms=100), 1)
+    rates = [each.rate_per_s for each in knee.steps]
+    assert rates.count(320) == KneeSettings(slo_ms=100).attempts
+    assert max(rates[rates.index(320) + 4 :]) < 320
+    assert knee.interval is not None
+    assert knee.interval.low <= 250.0 <= knee.interval.high
+    assert knee.interval.half <= 0.05
+
+
+def test_where_nothing_can_be_measured_there_is_no_knee() -> None:
+    """A machine that is never calm ends the search before its time, not measured, and the reason says why."""
+    knee = found(busy(wall(431.0), lambda _number, _rate: True), KneeSettings(slo_ms=100), 1)
+    finding = knee_finding(knee, KneeSettings(slo_ms=100), NONE)
+    assert [each.rate_per_s for each in knee.steps] == [20.0] * 4 + [10.0] * 4 + [5.0] * 4
+    assert (finding.verdict, finding.value) == (Verdict.NOT_MEASURED, None)
+    assert "others used 60% of the machine" in finding.reason
+    assert "no rate was carried" in finding.reason
+
+
+def test_a_knee_that_is_enclosed_stays_so_when_the_machine_becomes_busy() -> None:
+    """What was honest before still says between which rates the knee lies; so wide a record is no pass."""
+    knee = found(busy(wall(431.0), lambda number, _rate: number > 6), KneeSettings(slo_ms=100), 1)
+    finding = knee_finding(knee, KneeSettings(slo_ms=100), NONE)
+    assert knee.interval is not None
+    assert knee.interval.low <= 431.0 <= knee.interval.high
+    assert knee.interval.half > 0.05
+    assert finding.verdict is Verdict.UNDECIDED
+    assert f"known to ±{knee.interval.half:.1%}" in finding.reason
+    assert "others used 60% of the machine" in finding.reason
+    promised = Budgets({"load/knee/rate_per_s": Budget(min=300, unit="1/s", why="a busy open")})
+    assert knee_finding(knee, KneeSettings(slo_ms=100), promised).verdict is Verdict.PASS  # all of it is above
+
+
+def test_a_record_of_a_knee_says_who_was_there() -> None:
+    """Without a budget a knee that is known to five per cent passes as a record, with what others used meanwhile."""
+
+    def measure(rate: float, seconds: float) -> Step:
+        return msgspec.structs.replace(wall(431.0)(rate, seconds), others_share=0.04)
+
+    finding = knee_finding(found(measure, KneeSettings(slo_ms=100), 1), KneeSettings(slo_ms=100), NONE)
+    assert finding.verdict is Verdict.PASS
+    assert "no budget is set for it" in finding.reason
+    assert "others used 4% of the machine at most" in finding.reason
+    assert finding.evidence["steps"][0]["others_share"] == 0.04
+
+
+def test_a_step_that_was_not_honest_is_taken_again() -> None:
+    """A generator with hiccups costs steps, not the search."""
     rng = random.Random(3)
     honest = wall(431.0)
 
@@ -131,7 +222,7 @@ def test_a_step_that_was_not_honest_is_taken_once_more() -> None:
         return measured[-1]
 
     measured: list[Step] = []
-    knee = find_knee(measure, KneeSettings(slo_ms=100), 1)
+    knee = found(measure, KneeSettings(slo_ms=100), 1)
     assert knee.interval is not None
     assert knee.interval.low <= 431.0 <= knee.interval.high
     assert any(each.outcome is Outcome.NOT_MEASURED for each in knee.steps)
@@ -144,15 +235,15 @@ def test_the_climb_slows_down_where_the_latency_climbs() -> None:
         taken = wall(200.0)(rate, seconds)
         return msgspec.structs.replace(taken, p99_ms=(rate / 200) ** 2 * 100)
 
-    rates = [each.rate_per_s for each in find_knee(measure, KneeSettings(slo_ms=100), 1).steps]
+    rates = [each.rate_per_s for each in found(measure, KneeSettings(slo_ms=100), 1).steps]
     assert max(rates) < 200 * 1.25
-    assert max(each.rate_per_s for each in find_knee(wall(200.0), KneeSettings(slo_ms=100), 1).steps) >= 320
+    assert max(each.rate_per_s for each in found(wall(200.0), KneeSettings(slo_ms=100), 1).steps) >= 320
 
 
 @pytest.mark.parametrize(("capacity", "said"), [(0.1, "even 0.625/s was too much"), (1e9, "nothing up to 8.192e+04/s")])
 def test_a_search_without_an_end_says_where_it_looked(capacity: float, said: str) -> None:
     """A target that carries nothing, and one that carries everything, have no knee."""
-    knee = find_knee(wall(capacity), KneeSettings(slo_ms=100), 1)
+    knee = found(wall(capacity), KneeSettings(slo_ms=100), 1)
     finding = knee_finding(knee, KneeSettings(slo_ms=100), NONE)
     assert knee.interval is None
     assert said in finding.reason
@@ -162,12 +253,12 @@ def test_a_search_without_an_end_says_where_it_looked(capacity: float, said: str
 def test_what_time_there_was_gives_a_wider_interval() -> None:
     """A search that is cut short by its bound says so, and its interval holds what it could not tell apart."""
     settings = KneeSettings(slo_ms=100, seconds_max=40)
-    knee = find_knee(wall(431.0), settings, 1)
+    knee = found(wall(431.0), settings, 1)
     assert sum(each.took_s for each in knee.steps) <= 40
     assert knee.interval is not None
     assert knee.interval.low <= 431 <= knee.interval.high
     assert "40 s were not enough" in knee_finding(knee, settings, NONE).reason
-    assert len(find_knee(wall(431.0), KneeSettings(slo_ms=100, steps_max=5), 1).steps) == 5
+    assert len(found(wall(431.0), KneeSettings(slo_ms=100, steps_max=5), 1).steps) == 5
 
 
 def test_one_late_arrival_of_few_ends_no_climb() -> None:
@@ -179,7 +270,7 @@ def test_one_late_arrival_of_few_ends_no_climb() -> None:
             return msgspec.structs.replace(taken, slices=(Slice(59, 0), Slice(1, 1)))
         return taken
 
-    knee = find_knee(measure, KneeSettings(slo_ms=100), 1)
+    knee = found(measure, KneeSettings(slo_ms=100), 1)
     assert knee.interval is not None
     assert knee.interval.low <= 431 <= knee.interval.high
 
@@ -188,7 +279,7 @@ def test_one_late_arrival_of_few_ends_no_climb() -> None:
 def test_the_budget_of_a_knee_is_judged_by_its_interval(minimum: float, verdict: Verdict) -> None:
     """All of the interval above the promise passes, all below fails, across is undecided."""
     budgets = Budgets({"load/knee/rate_per_s": Budget(min=minimum, unit="1/s", why="a busy open")})
-    finding = knee_finding(find_knee(wall(431.0), KneeSettings(slo_ms=100), 1), KneeSettings(slo_ms=100), budgets)
+    finding = knee_finding(found(wall(431.0), KneeSettings(slo_ms=100), 1), KneeSettings(slo_ms=100), budgets)
     assert finding.verdict is verdict
 
 
@@ -213,15 +304,22 @@ def row(**seen: object) -> ServerRow:
 def test_what_was_at_its_end_first_is_named(seen: dict[str, object], said: str) -> None:
     """Of the rows beside the steps: the resource that reached its end at the lowest rate, with the rate."""
     steps = [step(100, 0, server=(row(),) * 3), step(200, 0, server=(row(), row(**seen), row(**seen)))]
-    found = first_saturated([*steps, step(300, 1, server=(row(cpu_busiest_share=1.0),) * 3)])
-    assert str(found).startswith(said)
-    assert "from 200/s on" in str(found)
+    first = first_saturated([*steps, step(300, 1, server=(row(cpu_busiest_share=1.0),) * 3)])
+    assert str(first).startswith(said)
+    assert "from 200/s on" in str(first)
+
+
+def test_a_step_that_was_not_honest_accuses_nobody() -> None:
+    """A machine that others filled is no resource of the target's that came to its end."""
+    crowded = step(100, 0, server=(row(machine_cpu_share=1.0),) * 3, honest=False)
+    first = first_saturated([crowded, step(200, 1, server=(row(cpu_busiest_share=0.97),) * 3)])
+    assert str(first).startswith("server CPU")
 
 
 def test_a_server_that_nobody_saw_is_not_accused() -> None:
     """Without rows, or with idle ones, the finding sends a person elsewhere."""
     assert first_saturated([step(100, 0), step(200, 1, server=(row(),))]) is None
-    knee = find_knee(wall(431.0), KneeSettings(slo_ms=100), 1)
+    knee = found(wall(431.0), KneeSettings(slo_ms=100), 1)
     assert (
         "nothing that was seen of the server was at its end"
         in knee_finding(knee, KneeSettings(slo_ms=100), NONE).reason
