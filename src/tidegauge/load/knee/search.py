@@ -36,7 +36,7 @@ LUCK_MAX = 0.01
 GRADIENT_MIN = 0.5
 RISE_LEAST = 1.2
 # Rates in a row without one honest step: then it is not the rate.
-GIVEN_UP_MAX = 3
+IN_VAIN_MAX = 3
 # As near to a rate that cannot be asked as is worth a step.
 CEILING_NEAR = 1.2
 # Half of the interval, as a share of the knee: what a search is for.
@@ -88,8 +88,8 @@ class _Search:
         self._measure = measure
         self._wait = wait
         self._waited_s = 0.0
-        self._given_up: list[float] = []  # rates, since the last honest step
-        self._ceiling, self._ceiling_why = math.inf, ""
+        self._in_vain: list[float] = []  # rates that were given up since the last honest step
+        self._ceiling = math.inf
         self._settings = settings
 
     @property
@@ -114,7 +114,7 @@ class _Search:
                 raise _Stop(f"nothing up to {step.rate_per_s:.4g}/s was too much: raise the highest rate")
             if rate < settings.rate_least_per_s:
                 raise _Stop(f"even {step.rate_per_s:.4g}/s was too much for the SLO of {settings.slo_ms:g} ms")
-            if any(each.rate_per_s == rate for each in self.steps):
+            if self._times(rate):
                 return
 
     def narrow(self) -> None:
@@ -134,31 +134,31 @@ class _Search:
                 raise _Stop(f"{settings.seconds_max:g} s were not enough")
             self.steps.append(step := self._measure(rate, seconds))
             if step.outcome is not Outcome.NOT_MEASURED:
-                self._given_up.clear()
+                self._in_vain.clear()
                 return step
-        self._given_up.append(rate)
+        self._in_vain.append(rate)
         why = step.reason or "nothing was offered"
         raise _Dishonest(f"no step of {settings.attempts} at {rate:.4g}/s was honest: {why}")
 
     def _below(self, rate: float, dishonest: _Dishonest) -> float:
         """Where to go on when a rate cannot be measured."""
-        self._ceiling, self._ceiling_why = rate, str(dishonest)
+        self._ceiling = rate
         levels = levels_of(self.steps)
         carried = bracket_of(levels).carried if levels else None
         below = math.sqrt(carried * rate) if carried else rate / self._settings.factor
-        is_near = carried is not None and rate <= carried * CEILING_NEAR
-        if is_near or len(self._given_up) >= GIVEN_UP_MAX or below < self._settings.rate_least_per_s:
+        is_over = len(self._in_vain) >= IN_VAIN_MAX or below < self._settings.rate_least_per_s
+        if is_over or sum(each.rate_per_s == rate for each in self.steps) > self._settings.attempts:
             raise dishonest
         return below
 
     def _above(self, rate: float) -> float:
-        """The next rate of the climb, short of what cannot be asked."""
+        """The next rate of the climb. What could not be asked before is asked once more when nothing else is left."""
+        if rate >= self._ceiling:
+            self._ceiling = math.inf
         higher = rate * self._rise()
         if higher < self._ceiling:
             return higher
-        if self._ceiling <= rate * CEILING_NEAR:
-            raise _Dishonest(self._ceiling_why)
-        return math.sqrt(rate * self._ceiling)
+        return self._ceiling if self._ceiling <= rate * CEILING_NEAR else math.sqrt(rate * self._ceiling)
 
     def _rise(self) -> float:
         """The next factor: less than the whole one where the gradient of the latency says that it would break."""

@@ -167,10 +167,18 @@ def test_a_rate_that_cannot_be_asked_is_given_up_and_the_knee_looked_for_below()
     knee = found(busy(wall(250.0), lambda _number, rate: rate > 300), KneeSettings(slo_ms=100), 1)
     rates = [each.rate_per_s for each in knee.steps]
     assert rates.count(320) == KneeSettings(slo_ms=100).attempts
-    assert max(rates[rates.index(320) + 4 :]) < 320
+    assert max(rates[rates.index(320) + 4 :]) < 320  # what is enclosed below is not asked above
     assert knee.interval is not None
     assert knee.interval.low <= 250.0 <= knee.interval.high
     assert knee.interval.half <= 0.05
+
+
+def test_a_rate_that_was_given_up_is_asked_once_more_when_nothing_else_is_left() -> None:
+    """A machine that was busy for long is calm again: its ceiling was none, and the climb goes on beyond it."""
+    knee = found(busy(wall(431.0), lambda number, _rate: 3 <= number < 8), KneeSettings(slo_ms=100), 1)
+    assert [each.rate_per_s for each in knee.steps if not each.honest] == [80.0] * 4 + [pytest.approx(80 / 2**0.5)]
+    assert knee.interval is not None
+    assert knee.interval.low <= 431.0 <= knee.interval.high
 
 
 def test_where_nothing_can_be_measured_there_is_no_knee() -> None:
