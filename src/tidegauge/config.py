@@ -94,8 +94,10 @@ class BenchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `tidegauge load` does unless it is told otherwise; `slo` holds promises: `tidegauge.load.judging.slo`.
 
-    `metrics` is the path below the target's URL at which it tells how it is, in the words of Prometheus. `slo_ms` is
-    how late a workflow without a promised p99 may be while the knee is searched for.
+    `metrics` is the path below the target's URL at which it tells how it is, in the words of Prometheus. While the knee
+    is searched for, `slo_ms` is how late a workflow without a promised p99 may be, `knee_env` stands on top of the
+    target's environment, and `knee_words`, by name, behind the command of a need: what is forbidden, or used up, is not
+    what the target cannot do.
     """
 
     locustfile: str = ""
@@ -109,6 +111,8 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     processes: Annotated[int, Meta(ge=1, le=256)] = 1
     metrics: str = ""
     slo_ms: Annotated[float, Meta(gt=0, le=1_000_000)] = 100.0
+    knee_env: dict[str, str] = {}
+    knee_words: dict[str, str] = {}
     slo: dict[str, Any] = {}
 
 
@@ -171,7 +175,7 @@ def load(start: Path) -> Config:
     check = _convert(file, "check", CheckConfig) if "check" in file.data else None
     bench = _convert(file, "bench", BenchConfig) if "bench" in file.data else None
     load = _convert(file, "load", LoadConfig) if "load" in file.data else LoadConfig()
-    for table, key, text in _texts(target, check):
+    for table, key, text in _texts(target, check, load):
         _check_text(file, table, key, text)
     taken = {"target", "workload"}  # each name is also that of a log
     for index, need in enumerate(target.needs):
@@ -179,6 +183,8 @@ def load(start: Path) -> Config:
             where = f"target.needs[{index}]"
             raise file.error(where, "name", f"{need.name!r} is taken", "Give each need a name of its own.")
         taken.add(need.name)
+    for name in load.knee_words.keys() - taken:
+        raise file.error("load.knee_words", name, "is the name of no need", "Give it one of [[target.needs]].")
     return Config(root=root, target=target, check=check, bench=bench, load=load, budgets=Budgets.read(file))
 
 
@@ -245,7 +251,9 @@ def _convert(file: TomlFile, table: str, kind: type[Table]) -> Table:
         raise file.error(where, key, problem, f"See the example in `python -m pydoc {__name__}`.") from error
 
 
-def _texts(target: TargetConfig, check: CheckConfig | None) -> Iterator[tuple[str, str, str]]:
+def _texts(
+    target: TargetConfig, check: CheckConfig | None, load: LoadConfig | None = None
+) -> Iterator[tuple[str, str, str]]:
     """Each text that may hold placeholders, with its table and key."""
     programs: list[tuple[str, Command]] = [("target", target)]
     programs += [(f"target.needs[{index}]", need) for index, need in enumerate(target.needs)]
@@ -257,6 +265,10 @@ def _texts(target: TargetConfig, check: CheckConfig | None) -> Iterator[tuple[st
     yield "target", "url", target.url
     if check:
         yield "check", "workload", check.workload
+    if load:
+        for table, texts in (("knee_env", load.knee_env), ("knee_words", load.knee_words)):
+            for name, text in texts.items():
+                yield f"load.{table}", name, text
 
 
 def _check_text(file: TomlFile, table: str, key: str, text: str) -> None:

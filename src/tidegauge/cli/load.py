@@ -94,10 +94,11 @@ def load(
     )
     budgets = file.budgets.override(budget)
     if profile == KNEE:
-        from tidegauge.load.capacity import SECONDS_MAX, Search, run_knee  # noqa: PLC0415 - psutil and httpx as well
+        from tidegauge.load import capacity  # noqa: PLC0415 - psutil and httpx as well
 
-        search = Search(slo_ms=slo_ms or config.slo_ms, seconds_max=seconds or SECONDS_MAX)
-        return _run(file, job, root, json=json, work=partial(run_knee, search, budgets=budgets))
+        file = capacity.under_knee(file) if isinstance(file, Config) else file
+        search = capacity.Search(slo_ms=slo_ms or config.slo_ms, seconds_max=seconds or capacity.SECONDS_MAX)
+        return _run(file, job, root, json=json, work=partial(capacity.run_knee, search, budgets=budgets))
     return _run(file, job, root, json=json, work=partial(run_load, budgets=budgets))
 
 

@@ -16,10 +16,12 @@ from typing import Final
 import msgspec
 
 from tidegauge.budgets import Budgets
+from tidegauge.config import Config
 from tidegauge.load.judging import result
+from tidegauge.load.knee.finding import knee_finding
 from tidegauge.load.knee.locusts import Limits, Ran, step_of
 from tidegauge.load.knee.others import Others, Watch
-from tidegauge.load.knee.search import KneeSettings, find_knee, knee_finding
+from tidegauge.load.knee.search import KneeSettings, find_knee
 from tidegauge.load.knee.steps import Step
 from tidegauge.load.lane import Done, LoadJob, run_locust
 from tidegauge.load.server.sampler import pid_at
@@ -40,6 +42,17 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
     slo_ms: float
     seconds_max: float = SECONDS_MAX
+
+
+def under_knee(config: Config) -> Config:
+    """The same with the target as it is while its knee is searched for."""
+    words = config.load.knee_words
+    needs = tuple(
+        msgspec.structs.replace(need, command=f"{need.command} {words.get(need.name, '')}")
+        for need in config.target.needs
+    )
+    target = msgspec.structs.replace(config.target, env=config.target.env | config.load.knee_env, needs=needs)
+    return msgspec.structs.replace(config, target=target)
 
 
 def run_knee(

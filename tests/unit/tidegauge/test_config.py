@@ -8,6 +8,7 @@ import pytest
 from tidegauge import config
 from tidegauge.config import BenchFile, Need, TargetConfig, Values, load, load_bench, port_names
 from tidegauge.errors import TidegaugeError
+from tidegauge.load.capacity import under_knee
 
 GOOD = """\
 [target]
@@ -61,6 +62,22 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
     assert found.check
     assert (found.check.timeout_s, found.target.ready_timeout_s, found.target.stop_grace_s) == (120, 30, 5)
     assert port_names(found.target, found.check) == ["bot", "exchange", "work"]
+
+
+def test_what_stands_on_top_of_the_target_under_the_knee_is_checked_too(tmp_path: Path) -> None:
+    """The environment of the knee's target knows the same placeholders, and a wrong one is named."""
+    write(tmp_path, GOOD + '[load]\nknee_env = { BOT_ROOM = "{port:room}" }\nknee_words = { exchange = "--cash 9" }\n')
+    read = under_knee(load(tmp_path)).target
+    assert read.env == {"BOT_TOKEN": "{token}", "BOT_ROOM": "{port:room}"}
+    assert port_names(read) == ["bot", "room", "exchange"]
+    assert Values(seed=1, dir=tmp_path, token="t", python="p", ports={"exchange": 5}).argv(read.needs[0].command) == [
+        *("exchange", "5", "1", str(tmp_path), "--cash", "9")
+    ]
+    assert load(tmp_path).target.needs[0].command == "exchange {port:exchange} {seed} {dir}"
+    for wrong in ('knee_env = { BOT_ROOM = "{door:room}" }', 'knee_words = { exchanges = "--cash 9" }'):
+        write(tmp_path, f"{GOOD}[load]\n{wrong}\n")
+        with pytest.raises(TidegaugeError, match=r"door:room|exchanges"):
+            load(tmp_path)
 
 
 def test_no_file_says_what_to_write(tmp_path: Path) -> None:

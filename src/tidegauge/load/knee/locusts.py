@@ -5,6 +5,9 @@
 A process of its own for each step costs two seconds of start, and is worth them: no step inherits a queue, a
 connection or a late clock from the one before, and any locustfile will do, on any number of workers.
 
+Every step meets the target as the last one left it, and a target past its knee may have begun to refuse: what a
+workload counts as `refused.WHY` was answered in time, and not carried.
+
 An arrival is over when its workflow's own promise is broken, its p99 from due time under [load.slo]; a workflow without
 one has `slo_ms`. So that one p99 says how near all of them are, times are read as shares of their limits. A second's
 arrivals are counted where they ended, which is near enough where a step is long beside its limit.
@@ -24,6 +27,7 @@ from tidegauge.load.times.clocks import Clocks, Histogram, top_of
 from tidegauge.load.times.phases import WARM_UP
 from tidegauge.verdicts import Verdict
 
+REFUSED: Final = "refused."  # how a workload counts what the target would not do
 GENERATOR: Final = "load/generator/"
 # What a full pool breaks, whoever filled it.
 OF_DROPS: Final = frozenset({f"{GENERATOR}dropped", f"{GENERATOR}achieved_share"})
@@ -108,15 +112,17 @@ def step_of(ran: Ran, limits: Limits, *, rate: float, seconds: float, warm_up_s:
 
 
 def _slice(clocks: Clocks, limits: Limits) -> Slice:
-    """Late, failed or never sent; who was both late and failed is one."""
+    """Late, failed, refused or never sent; who was both late and failed is one."""
     over = 0
     for subject, histogram in _workflows(clocks):
         limit_us = limits.ms(subject) * 1e3
         late = sum(count for index, count in histogram.bins.items() if top_of(index) > limit_us)
         failed = sum(n for name, n in clocks.counters.items() if name.startswith(f"errors/{subject}/"))
         over += max(late, min(failed, histogram.count))
+    over += clocks.counters.get("arrivals/dropped", 0)
+    over += sum(n for name, n in clocks.counters.items() if name.startswith(REFUSED))
     offered = clocks.counters.get("arrivals/scheduled", 0)
-    return Slice(offered=offered, over=min(over + clocks.counters.get("arrivals/dropped", 0), offered))
+    return Slice(offered=offered, over=min(over, offered))
 
 
 def _workflows(clocks: Clocks) -> Iterable[tuple[str, Histogram]]:

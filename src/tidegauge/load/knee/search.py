@@ -14,22 +14,19 @@ a moment; when that does not help, the rate is given up. On the way up the searc
 carried and what cannot be asked; where a knee is enclosed already, the bracket as it is gives it. Without one the
 search ends undecided: what it proves is the highest rate that was carried, and no knee. Bounds: `seconds_max` and
 `steps_max`, whichever comes first; the bracket as it then is gives the knee, with a wider interval.
+
+A target that carried a rate and later breaks far below it, time and again, is no longer the same: its money is spent,
+or a breaker stays open. Then there is no knee of both.
 """
 
 import math
 
 import msgspec
 
-from tidegauge.budgets import Budgets
 from tidegauge.load.knee.levels import Bracket, Interval, bracket_of, interval_of, levels_of
 from tidegauge.load.knee.saturation import Saturation, first_saturated
-from tidegauge.load.knee.steps import LATE_SHARE_MAX, Measure, Outcome, Step, Wait
-from tidegauge.records import Finding
-from tidegauge.verdicts import Verdict
+from tidegauge.load.knee.steps import LATE_SHARE_MAX, Measure, Outcome, Step, Wait, late_share
 
-NAME = "load/knee/rate_per_s"
-UNIT = "1/s"
-NO_CAUSE = "nothing that was seen of the server was at its end: look beyond its process, at what it waits for"
 # Late arrivals that so many steps at the very limit would show too are bad luck, and end no climb.
 LUCK_MAX = 0.01
 # Latency that grows this much slower than the rate says nothing about a knee.
@@ -39,8 +36,10 @@ RISE_LEAST = 1.2
 IN_VAIN_MAX = 3
 # As near to a rate that cannot be asked as is worth a step.
 CEILING_NEAR = 1.2
-# Half of the interval, as a share of the knee: what a search is for.
-PRECISION = 0.05
+# A target that carried a rate does not break so far below it, with so many late, time and again, unless it changed.
+CHANGED_BELOW, CHANGED_SHARE, CHANGED_STEPS = 1.5, 0.1, 2
+# A step of less sees no overload that is not gross, and the climb goes much too far.
+COARSE_SLOS = 12
 # Beside the halvings and repeats that are foreseen, steps that a moving bracket may ask for.
 SPARE_STEPS = 2
 
@@ -63,6 +62,11 @@ class KneeSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate_least_per_s: float = 0.5
     rate_most_per_s: float = 100_000.0
 
+    @property
+    def shortest_s(self) -> float:
+        """A queue that grows by a tenth of what comes is as long as the SLO after ten times the SLO, and not before."""
+        return max(self.coarse_s, COARSE_SLOS * self.slo_ms / 1e3)
+
 
 class Knee(msgspec.Struct, frozen=True, kw_only=True):
     """`interval` is None where there is no knee; `proven_per_s` is the highest rate that was seen to be carried."""
@@ -80,6 +84,10 @@ class _Stop(Exception):
 
 class _Dishonest(_Stop):
     """This rate cannot be measured, however often."""
+
+
+class _Changed(_Stop):
+    """The target is no longer what it was: its steps have nothing in common."""
 
 
 class _Search:
@@ -102,7 +110,7 @@ class _Search:
         rate = settings.start_per_s
         while True:
             try:
-                step = self._step(rate, settings.coarse_s)
+                step = self._step(rate, settings.shortest_s)
             except _Dishonest as dishonest:
                 rate = self._below(rate, dishonest)
                 continue
@@ -135,10 +143,26 @@ class _Search:
             self.steps.append(step := self._measure(rate, seconds))
             if step.outcome is not Outcome.NOT_MEASURED:
                 self._in_vain.clear()
+                self._check_unchanged()
                 return step
         self._in_vain.append(rate)
-        why = step.reason or "nothing was offered"
-        raise _Dishonest(f"no step of {settings.attempts} at {rate:.4g}/s was honest: {why}")
+        raise _Dishonest(f"none of {settings.attempts} steps at {rate:.4g}/s was honest")
+
+    def _check_unchanged(self) -> None:
+        honest = [step for step in self.steps if step.outcome is not Outcome.NOT_MEASURED]
+        for index, before in enumerate(honest):
+            if before.outcome is not Outcome.CARRIED:
+                continue
+            lower = [
+                step
+                for step in honest[index + 1 :]
+                if step.rate_per_s * CHANGED_BELOW <= before.rate_per_s and late_share(step.slices) > CHANGED_SHARE
+            ]
+            if len(lower) >= CHANGED_STEPS:
+                raise _Changed(
+                    f"the target changed: it carried {before.rate_per_s:.4g}/s and later not even "
+                    f"{lower[-1].rate_per_s:.4g}/s: look for what a load uses up, or what stays refused, and lift it"
+                )
 
     def _below(self, rate: float, dishonest: _Dishonest) -> float:
         """Where to go on when a rate cannot be measured."""
@@ -198,7 +222,7 @@ class _Search:
         )
         foreseen = halvings + 2 * settings.repeats - taken + SPARE_STEPS
         share_s = self._left_s() / foreseen - self._overhead_s()
-        return max(settings.coarse_s, min(share_s, settings.arrivals_max / rate))
+        return max(settings.shortest_s, min(share_s, settings.arrivals_max / rate))
 
     def _times(self, rate: float | None) -> int:
         """How often this rate was measured."""
@@ -226,16 +250,16 @@ def _clearly_broken(step: Step) -> bool:
 def find_knee(measure: Measure, wait: Wait, settings: KneeSettings, seed: int) -> Knee:
     """Searches; the seed is the bootstrap's. Whatever `measure` raises goes through."""
     search = _Search(measure, wait, settings)
-    unfinished = ""
+    unfinished, is_one = "", True
     try:
         search.climb()
         search.narrow()
     except _Stop as stop:
-        unfinished = str(stop)
+        unfinished, is_one = str(stop), not isinstance(stop, _Changed)
     steps = tuple(search.steps)
     levels = levels_of(steps)
     carried = bracket_of(levels).carried if levels else None
-    interval = interval_of(levels, seed) if levels and bracket_of(levels).ratio < math.inf else None
+    interval = interval_of(levels, seed) if is_one and levels and bracket_of(levels).ratio < math.inf else None
     return Knee(
         interval=interval,
         proven_per_s=carried or 0.0,
@@ -243,49 +267,3 @@ def find_knee(measure: Measure, wait: Wait, settings: KneeSettings, seed: int) -
         saturated=first_saturated(steps),
         unfinished=unfinished,
     )
-
-
-def knee_finding(knee: Knee, settings: KneeSettings, budgets: Budgets) -> Finding:
-    """The knee against its budget, with what was at its end first."""
-    evidence = {"proven_per_s": knee.proven_per_s, "steps": [_facts(step) for step in knee.steps]}
-    promise = settings.promise or f"p99 from due time within {settings.slo_ms:g} ms"
-    interval = knee.interval
-    if interval is None:
-        verdict = Verdict.UNDECIDED if knee.proven_per_s else Verdict.NOT_MEASURED
-        upto = f"{promise} held up to {knee.proven_per_s:.4g}/s" if knee.proven_per_s else "no rate was carried"
-        return Finding(
-            name=NAME,
-            verdict=verdict,
-            unit=UNIT,
-            budget=budgets.by_name.get(NAME),
-            reason=f"no knee: {knee.unfinished}; {upto}",
-            evidence=evidence,
-        )
-    finding = budgets.judge(NAME, interval.value, UNIT, interval.low, interval.high)
-    cause = f"first at its end: {knee.saturated}: {knee.saturated.advice}" if knee.saturated else NO_CAUSE
-    short = f"; {knee.unfinished}, so that the interval is wider than it could be" if knee.unfinished else ""
-    found = f"{promise} up to {interval.value:.4g}/s, known to ±{interval.half:.1%}"
-    beside = [step.others_share for step in knee.steps if step.honest and step.others_share is not None]
-    others = f"; others used {max(beside):.0%} of the machine at most" if beside else ""
-    verdict = finding.verdict
-    if finding.budget is None and interval.half > PRECISION:
-        # A record passes because it promises nothing; one of a search promises that it was found.
-        verdict = Verdict.UNDECIDED
-        short += f"; ±{PRECISION:.0%} is what makes it a knee: search again on a machine that is calm, or for longer"
-    reason = f"{found}; {cause}{others}{short}; {finding.reason}"
-    return msgspec.structs.replace(finding, verdict=verdict, reason=reason, evidence=evidence)
-
-
-def _facts(step: Step) -> dict[str, float | int | str | None]:
-    return {
-        "rate_per_s": step.rate_per_s,
-        "seconds": step.seconds,
-        "outcome": step.outcome.value,
-        "p50_ms": step.p50_ms,
-        "p99_ms": step.p99_ms,
-        "achieved_share": step.achieved_share,
-        "offered": sum(each.offered for each in step.slices),
-        "over": sum(each.over for each in step.slices),
-        "others_share": step.others_share,
-        "reason": step.reason,
-    }

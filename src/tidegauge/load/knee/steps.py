@@ -5,9 +5,10 @@ carried when at most one arrival in a hundred was late (which is p99 from due ti
 can be added) and at least 99 % of what was offered was done. A step whose generator was not honest, or whose machine
 others used too, is neither carried nor broken: it says nothing about the target.
 
-What counts as `over` is every arrival due in the slice that was not answered well within the SLO: late, failed, or
-never sent because the pool was full. A pool that holds at least rate x SLO arrivals is only ever full of late ones, so
-its drops are the target's doing; the drops of a smaller pool are the generator's, and make the step not honest.
+What counts as `over` is every arrival due in the slice that was not answered well within the SLO: late, failed,
+refused, or never sent because the pool was full. A pool that holds at least rate x SLO arrivals is only ever full of
+late ones, so its drops are the target's doing; the drops of a smaller pool are the generator's, and make the step not
+honest.
 """
 
 import enum

@@ -78,6 +78,15 @@ def test_late_and_failed_is_one_arrival() -> None:
     assert [each.over for each in step.slices] == [4, 4]
 
 
+def test_what_the_target_refused_was_not_carried() -> None:
+    """A target that only refuses is quick, and carries nothing: what the workload counted so is over."""
+    refusing = second()
+    refusing.add("refused.breaker", 30)
+    step = read(ran([second(), *[refusing] * 3]))
+    assert step.slices == (Slice(RATE, 30),) * 3
+    assert step.outcome is Outcome.BROKEN
+
+
 def test_the_drops_of_a_pool_that_holds_them_all_are_the_targets() -> None:
     """A pool as large as rate times limit is full of late arrivals: the target is at its end, not the generator."""
     full = ran([second(), *[second(dropped=40)] * 3], of_generator("dropped"), **{"arrivals/dropped": 120})

@@ -8,9 +8,10 @@ import pytest
 
 from support.servers import TRUTH, Server, spread, truth, truth_simulated
 from tidegauge.budgets import Budgets
+from tidegauge.load.knee.finding import knee_finding
 from tidegauge.load.knee.levels import levels_of
 from tidegauge.load.knee.saturation import first_saturated
-from tidegauge.load.knee.search import Knee, KneeSettings, find_knee, knee_finding
+from tidegauge.load.knee.search import Knee, KneeSettings, find_knee
 from tidegauge.load.knee.steps import Measure, Outcome, Slice, Step
 from tidegauge.load.server.rows import Queue, ServerRow
 from tidegauge.records import Budget
@@ -205,6 +206,22 @@ def test_a_knee_that_is_enclosed_stays_so_when_the_machine_becomes_busy() -> Non
     assert knee_finding(knee, KneeSettings(slo_ms=100), promised).verdict is Verdict.PASS  # all of it is above
 
 
+def test_a_target_that_changed_has_no_knee() -> None:
+    """One that carried a rate and then breaks far below it has used something up; no knee is made of both."""
+    taken = 0
+
+    def measure(rate: float, seconds: float) -> Step:
+        nonlocal taken
+        taken += 1
+        return wall(431.0 if taken < 8 else 0.1)(rate, seconds)
+
+    knee = found(measure, KneeSettings(slo_ms=100), 1)
+    finding = knee_finding(knee, KneeSettings(slo_ms=100), NONE)
+    assert knee.interval is None
+    assert finding.verdict is Verdict.UNDECIDED
+    assert "the target changed: it carried" in finding.reason
+
+
 def test_a_record_of_a_knee_says_who_was_there() -> None:
     """Without a budget a knee that is known to five per cent passes as a record, with what others used meanwhile."""
 
@@ -269,6 +286,21 @@ def test_what_time_there_was_gives_a_wider_interval() -> None:
     assert len(found(wall(431.0), KneeSettings(slo_ms=100, steps_max=5), 1).steps) == 5
 
 
+def test_no_step_is_short_beside_the_promise() -> None:
+    """Where half a second is soon enough, an overload of a tenth shows after seconds: the climb must not miss it."""
+
+    def measure(rate: float, seconds: float) -> Step:
+        lengths.append(seconds)
+        grown_s = max(rate / 110 - 1, 0) * seconds  # how long the queue is at the end
+        taken = step(rate, min(max(grown_s - 0.5, 0.0), 1.0))
+        return msgspec.structs.replace(taken, seconds=seconds, took_s=seconds + 3)
+
+    lengths: list[float] = []
+    knee = found(measure, KneeSettings(slo_ms=500, start_per_s=40), 1)
+    assert min(lengths) == 6
+    assert max(each.rate_per_s for each in knee.steps) == 160
+
+
 def test_one_late_arrival_of_few_ends_no_climb() -> None:
     """At a low rate one arrival in sixty is more than 1 %, and still no sign of the knee."""
 
@@ -311,10 +343,19 @@ def row(**seen: object) -> ServerRow:
 )
 def test_what_was_at_its_end_first_is_named(seen: dict[str, object], said: str) -> None:
     """Of the rows beside the steps: the resource that reached its end at the lowest rate, with the rate."""
-    steps = [step(100, 0, server=(row(),) * 3), step(200, 0, server=(row(), row(**seen), row(**seen)))]
+    steps = [step(100, 0, server=(row(),) * 3), step(200, 0.02, server=(row(), row(**seen), row(**seen)))]
     first = first_saturated([*steps, step(300, 1, server=(row(cpu_busiest_share=1.0),) * 3)])
     assert str(first).startswith(said)
     assert "from 200/s on" in str(first)
+
+
+def test_what_is_always_full_is_not_at_its_end() -> None:
+    """What was full while the promise was kept hinders nobody, and hides nobody who came to his end later."""
+    lines = {"market.lines": Queue(100, 100), "outbox": Queue(1, 100)}
+    steps = [step(rate, 0, server=(row(queues=lines),) * 3) for rate in (100, 200)]
+    assert first_saturated([*steps, step(220, 1, server=(row(queues=lines),) * 3)]) is None
+    jammed = step(220, 1, server=(row(queues=lines | {"outbox": Queue(95, 100)}),) * 3)
+    assert str(first_saturated([*steps, jammed])).startswith("queue outbox at 0.95 full")
 
 
 def test_a_step_that_was_not_honest_accuses_nobody() -> None:
