@@ -40,6 +40,7 @@ CEILING_NEAR = 1.2
 CHANGED_BELOW, CHANGED_SHARE, CHANGED_STEPS = 1.5, 0.1, 2
 # A step of less sees no overload that is not gross, and the climb goes much too far.
 COARSE_SLOS = 12
+STEPS_FORESEEN = 30
 # Beside the halvings and repeats that are foreseen, steps that a moving bracket may ask for.
 SPARE_STEPS = 2
 
@@ -65,7 +66,7 @@ class KneeSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shortest_s(self) -> float:
         """A queue that grows by a tenth of what comes is as long as the SLO after ten times the SLO, and not before."""
-        return max(self.coarse_s, COARSE_SLOS * self.slo_ms / 1e3)
+        return max(self.coarse_s, min(COARSE_SLOS * self.slo_ms / 1e3, self.seconds_max / STEPS_FORESEEN))
 
 
 class Knee(msgspec.Struct, frozen=True, kw_only=True):

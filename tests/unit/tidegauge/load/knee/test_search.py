@@ -182,6 +182,15 @@ def test_a_rate_that_was_given_up_is_asked_once_more_when_nothing_else_is_left()
     assert knee.interval.low <= 431.0 <= knee.interval.high
 
 
+def test_a_search_ends_at_what_can_be_asked() -> None:
+    """What cannot be driven twice over, after pauses, is the end: up to there the target carried everything."""
+    knee = found(busy(wall(431.0), lambda _number, rate: rate > 300), KneeSettings(slo_ms=100), 1)
+    assert knee.interval is None
+    assert knee.proven_per_s == pytest.approx(269, abs=1)
+    assert [each.rate_per_s for each in knee.steps if not each.honest] == [320.0] * 8
+    assert "none of 4 steps at" in knee.unfinished
+
+
 def test_where_nothing_can_be_measured_there_is_no_knee() -> None:
     """A machine that is never calm ends the search before its time, not measured, and the reason says why."""
     knee = found(busy(wall(431.0), lambda _number, _rate: True), KneeSettings(slo_ms=100), 1)
@@ -298,6 +307,7 @@ def test_no_step_is_short_beside_the_promise() -> None:
     lengths: list[float] = []
     knee = found(measure, KneeSettings(slo_ms=500, start_per_s=40), 1)
     assert min(lengths) == 6
+    assert KneeSettings(slo_ms=5_000).shortest_s == 10  # or there would be no time for a search
     assert max(each.rate_per_s for each in knee.steps) == 160
 
 
