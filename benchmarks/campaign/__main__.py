@@ -1,11 +1,11 @@
 """Rounds of comparisons with a known truth, in an order drawn by a seed, as long as time allows; it resumes.
 
     python -m campaign [--seconds 3600] [--rows results/campaign/rows.jsonl.gz]     (in benchmarks/)
-    python -m campaign --show
+    python -m campaign --show [--again]
 
 A round compares base and one branch by one contender: four verdicts, beside as many busy processes as BESIDE says. Its
 rows are appended as one block, with the machine's load, so that a campaign that is killed loses one round. `--show`
-prints the table of what there is.
+prints the table of what there is, `--again` what today's rule says of the same pairs.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 
 from scipy.stats import beta
 
+from campaign.again import judged_again
 from campaign.beside import busy
 from campaign.contenders import CONTENDERS
 from campaign.repository import SLOWDOWNS, make_repository
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--repository", type=Path, help="where the repository of the kernels is kept, else a new one")
     parser.add_argument("--contender", choices=tuple(CONTENDERS), default="", help="only this one")
     parser.add_argument("--show", action="store_true")
+    parser.add_argument("--again", action="store_true", help="with --show: our pairs, judged by today's rule")
     chosen = parser.parse_args()
     if not chosen.show:
         with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
@@ -139,7 +141,8 @@ def main() -> None:
                 chosen.seconds,
                 chosen.contender,
             )
-    show(read_rows(chosen.rows))
+    rows = read_rows(chosen.rows)
+    show(judged_again(rows) if chosen.again else rows)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from campaign import __main__ as campaign
+from campaign.again import judged_again
 from campaign.beside import busy
 from campaign.repository import BASE, SLOWDOWNS, STEPS, branch_of, make_repository
 
@@ -53,6 +54,26 @@ def test_a_round_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     campaign.measure(path, tmp_path, 60.0, "")
     assert len(asked) == len(set(asked)) == 2 * len(SLOWDOWNS) - 1
     assert (0.0, 0) not in asked
+
+
+def of_pairs(index: int, ratios: list[float], outcome: str = "undecided") -> list[dict[str, object]]:
+    """A round of one kernel, with its pairs."""
+    kept = [
+        row(index) | {"pair": {"benchmark": "kernels_suite.Chase.time_chase", "index": at, "log_ratio": ratio}}
+        for at, ratio in enumerate(ratios)
+    ]
+    for each in kept:
+        del each["outcome"]
+    return [row(index, outcome) | {"pairs": len(ratios), "seconds": 10.0}, *kept]
+
+
+def test_the_pairs_of_a_campaign_are_judged_again() -> None:
+    """By today's rule, in their own order, in the time that they took; a round with the pairs of two is left out."""
+    clear, flat = [0.03 + 0.001 * (at % 3) for at in range(20)], [0.001 * (at % 3 - 1) for at in range(20)]
+    torn = of_pairs(2, clear)
+    rows = [*of_pairs(0, clear), *of_pairs(1, flat), *torn, *torn[1:4], row(3) | {"contender": "asv continuous"}]
+    said = {each["round"]: (each["outcome"], each["pairs"], each["seconds"]) for each in judged_again(rows)}
+    assert said == {0: ("slower", 10, 5.0), 1: ("not slower", 8, 4.0)}
 
 
 def test_the_table_counts_what_was_said(capsys: pytest.CaptureFixture[str]) -> None:
