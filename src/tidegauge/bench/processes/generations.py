@@ -8,8 +8,7 @@ A fork has at once what a new process needs a second for. But two forks of one p
 and how their sets are ordered, and that alone can make code several per cent slower. So no benchmark is forked twice
 from the same nursery: the pairs of one benchmark differ in all of that, and a start serves all benchmarks of a round.
 
-A price is left: of a pure-Python loop 18 of 100 pairs are off by 3 % or more, where processes that are started each for
-itself are in 6. It follows neither the layout nor the length of a slice; the cause is not known.
+What is left of a place within one process, each slice leaves behind (`inside/drift`).
 
 Suites that cannot be forked, because what they import starts threads or fails without them, are forked from nurseries
 that have imported nothing: each process imports for itself, and takes its time.
