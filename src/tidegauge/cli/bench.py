@@ -22,7 +22,7 @@ Head = Annotated[str, typer.Argument(help="The commit that may be slower; withou
 Select = Annotated[
     list[str], typer.Option("--bench", "-b", metavar="REGEX", help="Only benchmarks that match; repeatable.")
 ]
-MaxSeconds = Annotated[float, typer.Option(min=1.0, max=3600.0, help="Time for one benchmark.")]
+MaxSeconds = Annotated[float, typer.Option(min=1.0, max=3600.0, help="Time for a benchmark; the rest is lent on.")]
 Delta = Annotated[float, typer.Option(min=0.001, max=1.0, help="The slowdown that must not pass, as a fraction.")]
 Python = Annotated[str, typer.Option(metavar="same", help="Measure in this Python instead of asv's environments.")]
 Tiers = Annotated[

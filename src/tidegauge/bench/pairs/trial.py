@@ -63,6 +63,7 @@ class Trial(msgspec.Struct):
     pairs: list[Pair] = []
     cpu: Course = msgspec.field(default_factory=Course)
     wall: Course | None = None  # while nothing says that it waits
+    lent_s: float = 0.0  # beyond what the plan gives it
     note: str = ""  # an error, or a side that skips it: no pair more
 
     @property
@@ -87,15 +88,28 @@ class Trial(msgspec.Struct):
         return bool(shares) and median(shares) >= WAITS_FROM
 
     @property
-    def goes_on(self) -> bool:
-        if self.note:
-            return False
+    def is_over(self) -> bool:
+        """Whether more time is of no use."""
         courses = [self.cpu] if self.wall is None else [self.cpu, self.wall]
-        if all(course.is_decided for course in courses):
-            return False
-        if self.seconds >= self.plan.seconds_max and (len(self.log_ratios) >= self.plan.looks[0] or self._is_too_long):
-            return False
-        return len(self.log_ratios) < self.plan.looks_taken()[-1]
+        is_decided = all(course.is_decided for course in courses)
+        return bool(self.note) or is_decided or len(self.log_ratios) >= self.plan.looks_taken()[-1]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another pair is wanted, and there is time for it."""
+        is_late = self.seconds >= self.plan.seconds_max + self.lent_s
+        has_enough = len(self.log_ratios) >= self.plan.looks[0] or self._is_too_long
+        return not self.is_over and not (is_late and has_enough)
+
+    @property
+    def spare_s(self) -> float:
+        """What it leaves to others."""
+        return max(0.0, self.plan.seconds_max - self.seconds) if self.is_over else 0.0
+
+    @property
+    def borrows(self) -> bool:
+        """Whether more time could decide it: wall time wants a quiet machine rather."""
+        return not self.is_over and not self.cpu.is_decided and not self._is_too_long
 
     @property
     def _is_too_long(self) -> bool:

@@ -15,7 +15,7 @@ from tidegauge.bench.judging.decide import Outcome, look
 from tidegauge.bench.judging.plan import Plan
 from tidegauge.bench.judging.selfproof import Proof
 from tidegauge.bench.pairs.pair import Pair
-from tidegauge.bench.pairs.rounds import taken_up
+from tidegauge.bench.pairs.rounds import LENT_MAX, lend, taken_up
 from tidegauge.bench.pairs.trial import PRESSURE_MAX, Trial
 from tidegauge.verdicts import Verdict
 
@@ -178,3 +178,74 @@ def test_pairs_that_take_a_little_too_long_are_waited_for() -> None:
         each.add(msgspec.structs.replace(pair(index, spread=0.1), seconds=2.0))
     assert each.seconds > 10.0
     assert each.goes_on
+
+
+def late(seed: int) -> Trial:
+    """One that 10 s did not decide: 2 % slower, give or take 5."""
+    each = trial(judges_wall=False)
+    for index in range(1_000 * seed, 1_000 * seed + 128):
+        if not each.goes_on:
+            break
+        each.add(pair(index, 0.02, spread=0.05))
+    assert not each.is_over
+    return each
+
+
+def test_what_the_decided_leave_is_lent_to_the_undecided() -> None:
+    """Eight pairs of 0.3 s leave 7.6 s; two that are not decided share them, and go on where they stopped."""
+    decided, borrowers = run(trial()), [late(1), late(2)]
+    before = [len(each.pairs) for each in borrowers]
+    assert lend([decided, *borrowers]) == borrowers
+    assert [each.lent_s for each in borrowers] == [pytest.approx(3.8)] * 2
+    for seed, each in enumerate(borrowers, 1):
+        assert each.goes_on
+        assert each.cpu.judgement is not None
+        while each.goes_on:
+            each.add(pair(1_000 * seed + len(each.pairs), 0.02, spread=0.05))
+    assert [len(each.pairs) for each in borrowers] > before
+    assert sum(each.seconds for each in (decided, *borrowers)) <= 3 * PLAN.seconds_max + 2 * 0.3  # a pair is a pair
+
+
+def test_nobody_is_lent_more_than_would_help() -> None:
+    """Of twenty decided one undecided gets twice its own time; and from those that are late themselves, nothing."""
+    borrower = late(1)
+    lend([*(run(trial()) for _ in range(20)), borrower])
+    assert borrower.lent_s == LENT_MAX * PLAN.seconds_max
+    assert lend([late(1), late(2)]) == []
+    assert lend([run(trial()), run(trial())]) == []
+
+
+def test_who_waits_for_a_quiet_machine_borrows_nothing() -> None:
+    """Wall time that a busy machine leaves open is not decided by more of the same."""
+    each = trial()
+    while each.goes_on:
+        each.add(pair(len(each.pairs), wait=3.0, pressure=0.5))
+    assert each.cpu.is_decided
+    assert not each.is_over
+    assert lend([run(trial()), each]) == []
+
+
+def test_the_last_look_is_taken_when_the_borrowed_time_is_up() -> None:
+    """Before, only planned looks are taken: what the last one spends is spent once."""
+    each = late(1)
+    looks = each.cpu.looks
+    lend([run(trial()), each])
+    while each.goes_on:
+        each.add(pair(1_000 + len(each.pairs), 0.02, spread=0.05))
+    before = each.cpu.judgement
+    each.close()
+    assert each.cpu.looks >= looks
+    assert each.cpu.judgement is not None
+    assert before is not None
+    assert each.cpu.judgement.pairs == len(each.log_ratios) >= before.pairs
+
+
+def test_a_resumed_run_takes_up_pairs_of_borrowed_time() -> None:
+    """They are beyond what the plan gives, and nothing is measured twice."""
+    each = late(1)
+    lend([run(trial()), each])
+    while each.goes_on:
+        each.add(pair(1_000 + len(each.pairs), 0.02, spread=0.05))
+    again = taken_up(trial(judges_wall=False), each.pairs)
+    assert len(again.pairs) == len(each.pairs)
+    assert not again.goes_on
