@@ -41,7 +41,7 @@ def run_rounds(
     `bank`: the trials that lend each other the time that they do not need.
     """
     _measure(trials, pipeline, log, told=told, show=show)
-    if (borrowers := lend(bank)):
+    if borrowers := lend(bank):
         lent_s = sum(trial.lent_s for trial in borrowers)
         show(f"{lent_s:.0f} s that the others did not need are lent to the {len(borrowers)} that need more")
         _measure(trials, pipeline, log, told=told, show=show)
