@@ -23,9 +23,8 @@ from tidegauge.load.knee.steps import ACHIEVED_SHARE_MIN, LATE_SHARE_MAX, Outcom
 
 RESAMPLES = 400
 CONFIDENCE = 0.99
+QUEUE_SLOS = 2
 BLOCKS = 5  # of neighbouring slices, in a step
-# A queue takes longer to reach its length than a warm-up lasts: steps of seconds read this much too high.
-ALLOWANCE = 1.01
 # Levels further than this from the bracket cannot move it, and are not drawn again.
 NEAR = 1.5
 # The line is drawn through levels so near, and no deeper in overload than so: it is a line only there.
@@ -90,7 +89,7 @@ def bracket_of(levels: Sequence[Level]) -> Bracket:
     return _crossing([each.rate_per_s for each in levels], [_late(each.steps) for each in levels])
 
 
-def interval_of(levels: Sequence[Level], seed: int) -> Interval:
+def interval_of(levels: Sequence[Level], seed: int, slo_s: float) -> Interval:
     """The knee and its interval, from levels that have both a carried and a broken one among them."""
     bracket = bracket_of(levels)
     if not (bracket.carried and bracket.broken):
@@ -103,9 +102,20 @@ def interval_of(levels: Sequence[Level], seed: int) -> Interval:
     cut = round(RESAMPLES * (1 - CONFIDENCE) / 2)
     return Interval(
         value=bracket.crossing,
-        low=min(bracket.carried, crossings[cut]) / ALLOWANCE,
+        low=min(bracket.carried, crossings[cut]) / allowance(levels, bracket.carried, slo_s),
         high=max(bracket.broken, crossings[-1 - cut]),
     )
+
+
+def allowance(levels: Sequence[Level], carried: float, slo_s: float) -> float:
+    """By how much the rate of a carried step may lie above what a server bears for ever.
+
+    A queue that begins empty and grows by a share of what comes is as long as the SLO after SLO / share: a step that
+    ends before has seen nothing late. Where services scatter, a queue short of that takes as long again to reach its
+    length.
+    """
+    longest_s = max(step.seconds for each in levels if each.rate_per_s == carried for step in each.steps)
+    return 1 + QUEUE_SLOS * slo_s / longest_s
 
 
 def _blocks(step: Step) -> list[tuple[float, float]]:

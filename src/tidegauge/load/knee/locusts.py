@@ -32,6 +32,7 @@ GENERATOR: Final = "load/generator/"
 # What a full pool breaks, whoever filled it.
 OF_DROPS: Final = frozenset({f"{GENERATOR}dropped", f"{GENERATOR}achieved_share"})
 MEASURE: Final = "p99_due_ms"
+MOMENT_S: Final = 1e-3
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -96,6 +97,11 @@ def step_of(ran: Ran, limits: Limits, *, rate: float, seconds: float, warm_up_s:
     reasons = [f"{finding.name.removeprefix(GENERATOR)}: {finding.reason}" for finding in broken]
     if ran.others and ran.others.took_part:
         reasons.append(ran.others.took_part)
+    # What ends while it drains was not borne at this rate, but after it.
+    kept = [
+        (length_s, clocks) for start_s, length_s, clocks in ran.seconds if warm_up_s <= start_s < warm_up_s + seconds
+    ]
+    done = sum(histogram.count for _, clocks in kept for _, histogram in _workflows(clocks))
     return Step(
         rate_per_s=rate,
         seconds=seconds,
@@ -104,6 +110,7 @@ def step_of(ran: Ran, limits: Limits, *, rate: float, seconds: float, warm_up_s:
         p50_ms=_at(ratios, 0.5) * limits.slo_ms,
         p99_ms=_at(ratios, 0.99) * limits.slo_ms,
         achieved_share=1 - min(undone / made["scheduled"], 1.0) if made["scheduled"] else 0.0,
+        done_per_s=done / max(sum(length_s for length_s, _ in kept), MOMENT_S),
         honest=not reasons,
         reason="; ".join(reasons),
         others_share=ran.others.share if ran.others else None,

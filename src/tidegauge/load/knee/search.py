@@ -41,6 +41,7 @@ CHANGED_BELOW, CHANGED_SHARE, CHANGED_STEPS = 1.5, 0.1, 2
 # A step of less sees no overload that is not gross, and the climb goes much too far.
 COARSE_SLOS = 12
 STEPS_FORESEEN = 30
+FINE_SLOS, FINE_FORESEEN = 60, 10
 # Beside the halvings and repeats that are foreseen, steps that a moving bracket may ask for.
 SPARE_STEPS = 2
 
@@ -62,6 +63,11 @@ class KneeSettings(msgspec.Struct, frozen=True, kw_only=True):
     arrivals_max: int = 30_000  # of one step: more say nothing more
     rate_least_per_s: float = 0.5
     rate_most_per_s: float = 100_000.0
+
+    @property
+    def fine_s(self) -> float:
+        """Of steps that shall tell rates within five per cent apart: see `levels.allowance`."""
+        return min(FINE_SLOS * self.slo_ms / 1e3, self.seconds_max / FINE_FORESEEN)
 
     @property
     def shortest_s(self) -> float:
@@ -208,9 +214,19 @@ class _Search:
         if bracket.carried is None or bracket.broken is None:
             return bracket.crossing * width if bracket.carried else bracket.crossing / width
         if bracket.ratio > width * (1 + 1e-9):
-            return math.sqrt(bracket.carried * bracket.broken)
+            return self._within(bracket.carried, bracket.broken, width)
         least = min((bracket.carried, bracket.broken), key=self._times)
         return least if self._times(least) <= self._settings.repeats else None
+
+    def _within(self, carried: float, broken: float, width: float) -> float:
+        """Where to cut a bracket: about what was done where more was asked, one side of it and then the other."""
+        middle = math.sqrt(carried * broken)
+        done = min((each.done_per_s for each in self.steps if each.outcome is Outcome.BROKEN), default=0.0)
+        side = math.sqrt(width)
+        for rate in (done / side, done * side):
+            if carried * side <= rate <= broken / side:
+                return rate
+        return middle
 
     def _fine_s(self, rate: float) -> float:
         """What is left of the time, shared among the steps that are still foreseen."""
@@ -223,7 +239,7 @@ class _Search:
         )
         foreseen = halvings + 2 * settings.repeats - taken + SPARE_STEPS
         share_s = self._left_s() / foreseen - self._overhead_s()
-        return max(settings.shortest_s, min(share_s, settings.arrivals_max / rate))
+        return max(settings.shortest_s, settings.fine_s, min(share_s, settings.arrivals_max / rate))
 
     def _times(self, rate: float | None) -> int:
         """How often this rate was measured."""
@@ -260,7 +276,11 @@ def find_knee(measure: Measure, wait: Wait, settings: KneeSettings, seed: int) -
     steps = tuple(search.steps)
     levels = levels_of(steps)
     carried = bracket_of(levels).carried if levels else None
-    interval = interval_of(levels, seed) if is_one and levels and bracket_of(levels).ratio < math.inf else None
+    interval = (
+        interval_of(levels, seed, settings.slo_ms / 1e3)
+        if is_one and levels and bracket_of(levels).ratio < math.inf
+        else None
+    )
     return Knee(
         interval=interval,
         proven_per_s=carried or 0.0,

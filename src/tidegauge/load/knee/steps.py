@@ -47,6 +47,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float
     p99_ms: float
     achieved_share: float
+    done_per_s: float = 0.0  # while it lasted: what the target bears, where that is less than was asked
     honest: bool = True
     reason: str = ""  # why it was not
     others_share: float | None = None  # of the target's machine

@@ -60,6 +60,12 @@ def test_an_arrival_is_late_by_its_own_promise() -> None:
     assert step.server[0].cpu_share == 0.5
 
 
+def test_what_is_done_while_it_drains_was_not_borne() -> None:
+    """Only what ended between warm-up and the last arrival counts as done at this rate."""
+    seconds = [second(phase=WARM_UP), *[second(dropped=40) for _ in range(SECONDS)], second(), second()]
+    assert read(ran(seconds)).done_per_s == RATE - 40
+
+
 def test_only_promises_of_workflows_are_limits_of_arrivals() -> None:
     """A step's promise is no workflow's, and neither is that of a phase which the search does not have."""
     promised = (

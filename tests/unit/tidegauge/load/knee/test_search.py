@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from support.servers import TRUTH, Server, spread, truth, truth_simulated
+from support.servers import DRAIN_S, TRUTH, Server, spread, truth, truth_simulated
 from tidegauge.budgets import Budgets
 from tidegauge.load.knee.finding import knee_finding
 from tidegauge.load.knee.levels import levels_of
@@ -19,14 +19,17 @@ from tidegauge.verdicts import Verdict
 
 KINDS = ("steady", "scattered", "limit", "degrading", "pausing", "noisy")
 # Capacity in 1/s and patience in service times: fast and slow, with a promise that is tight or easy.
-SERVERS = [(kind, mu, patience) for kind in KINDS for mu, patience in ((150, 40), (800, 8), (800, 60), (3000, 20))]
+SERVERS = [
+    (kind, mu, patience) for kind in KINDS for mu, patience in ((170, 85), (150, 40), (800, 8), (800, 60), (3000, 20))
+]
+DRAINS_S = {170: 4.0}  # a bot with a broker: each step starts a Locust, and looks at what became of the orders
 CASES_MIN = 100
 NONE = Budgets({})
 
 
 def search(kind: str, mu: float, patience: float, seed: int) -> Knee:
     """One search of five simulated minutes at most."""
-    return found(Server(kind, mu, patience, seed), settings_of(mu, patience), seed)
+    return found(Server(kind, mu, patience, seed, DRAINS_S.get(int(mu), DRAIN_S)), settings_of(mu, patience), seed)
 
 
 def found(measure: Measure, settings: KneeSettings, seed: int, waits: list[float] | None = None) -> Knee:
@@ -106,6 +109,27 @@ def test_a_sharp_knee_is_known_to_five_per_cent() -> None:
     assert knee.interval.high <= 1.1 * knee.interval.low
     ends = [level for level in levels_of(knee.steps) if len(level.steps) >= 4]
     assert len(ends) == 2  # each end of the bracket, and three repeats
+
+
+def test_what_is_done_in_overload_says_where_the_knee_is() -> None:
+    """A target that bears what it can while more is asked: the next two rates enclose that."""
+
+    def measure(rate: float, given_s: float) -> Step:
+        return msgspec.structs.replace(wall(431.0)(rate, given_s), done_per_s=min(rate, 431.0))
+
+    rates = [each.rate_per_s for each in found(measure, KneeSettings(slo_ms=100), 1).steps]
+    assert rates[:6] == [20, 40, 80, 160, 320, 640]
+    assert rates[6] < 431 < rates[7]
+    assert rates[7] == pytest.approx(1.05 * rates[6])
+
+
+def test_a_server_that_is_borne_for_moments_only_is_no_capacity() -> None:
+    """At two per cent too much half a second of queue takes 25 s to grow: the interval reaches down to what holds."""
+    knees = [search("steady", 170, 85, seed) for seed in range(10)]
+    lows = [knee.interval.low for knee in knees if knee.interval]
+    assert sum(low <= truth("steady", 170, 85) for low in lows) >= 9
+    longest_s = [max(each.seconds for each in knee.steps if each.outcome is Outcome.CARRIED) for knee in knees]
+    assert min(longest_s) >= settings_of(170, 85).fine_s == 30
 
 
 @pytest.mark.parametrize("honest_per_s", [100.0, 300.0, 500.0])
