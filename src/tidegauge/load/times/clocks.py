@@ -114,15 +114,14 @@ class Clocks:
         self.histograms: dict[Key, Histogram] = {}
         self.counters: dict[str, int] = {}
         self.peaks: dict[str, float] = {}
+        self._subjects: set[str] = set()  # since ever: who was too many in one second stays so in the next
 
     def record(self, subject: str, clock: str, phase: str, us: int) -> None:
         """One sample."""
         key = (subject, clock, phase)
         histogram = self.histograms.get(key)
         if histogram is None:
-            if len(self.histograms) >= SUBJECTS_MAX and subject != OTHERS:
-                return self.record(OTHERS, clock, phase, us)
-            histogram = self.histograms[key] = Histogram()
+            histogram = self._histogram(key)
         return histogram.record(us)
 
     def add(self, name: str, number: int = 1) -> None:
@@ -136,19 +135,28 @@ class Clocks:
     def merge(self, other: "Clocks") -> None:
         """Everything of another, which stays as it is."""
         for key, histogram in other.histograms.items():
-            if key not in self.histograms and len(self.histograms) >= SUBJECTS_MAX:
-                key = (OTHERS, *key[1:])  # noqa: PLW2901 - what one worker bounds, several must bound too
-            self.histograms.setdefault(key, Histogram()).merge(histogram)
+            self._histogram(key).merge(histogram)
         for name, number in other.counters.items():
             self.add(name, number)
         for name, value in other.peaks.items():
             self.peak(name, value)
+
+    def _histogram(self, key: Key) -> Histogram:
+        """The one of this key, or of OTHERS: subjects are bounded, in one process and in all that are merged."""
+        subject, clock, phase = key
+        if subject not in self._subjects:
+            if len(self._subjects) >= SUBJECTS_MAX:
+                key = (OTHERS, clock, phase)
+            else:
+                self._subjects.add(subject)
+        return self.histograms.setdefault(key, Histogram())
 
     def copy(self) -> "Clocks":
         """As it is now: a few microseconds a histogram, where a merge would take one a bin."""
         made = Clocks()
         made.histograms = {key: histogram.copy() for key, histogram in self.histograms.items()}
         made.counters, made.peaks = self.counters.copy(), self.peaks.copy()
+        made._subjects = self._subjects.copy()
         return made
 
     def take(self) -> "Clocks":
@@ -182,6 +190,7 @@ class Clocks:
         made = cls()
         for subject, clock, phase, *rest in content["histograms"]:
             made.histograms[(subject, clock, phase)] = Histogram.from_builtins(rest)
+            made._subjects.add(subject)
         made.counters, made.peaks = dict(content["counters"]), dict(content["peaks"])
         return made
 

@@ -9,7 +9,17 @@ from hdrh.log import HistogramLogReader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge.load.times.clocks import SUBJECTS_MAX, US_MAX, Clocks, Histogram, bin_of, hlog, subject_of, top_of
+from tidegauge.load.times.clocks import (
+    OTHERS,
+    SUBJECTS_MAX,
+    US_MAX,
+    Clocks,
+    Histogram,
+    bin_of,
+    hlog,
+    subject_of,
+    top_of,
+)
 from tidegauge.records import NAME
 
 
@@ -71,6 +81,36 @@ def test_subjects_are_bounded() -> None:
         clocks.record(f"GET |orders|{number}", "service", "steady", 1)
     assert len(clocks.histograms) <= SUBJECTS_MAX + 1
     assert clocks.select("service").count == SUBJECTS_MAX * 3
+
+
+def test_an_api_of_many_routes_is_not_too_many() -> None:
+    """Subjects are counted, not their clocks and phases: 200 routes stay 200, in one process and merged from four."""
+    merged = Clocks()
+    for _worker in range(4):
+        clocks = Clocks()
+        for number in range(200):
+            for clock in ("service", "due"):
+                for phase in ("steady", "spike", "recovery"):
+                    clocks.record(f"GET |route|{number}", clock, phase, 1)
+        merged.merge(Clocks.from_builtins(clocks.to_builtins()))
+    assert len({subject for subject, _, _ in merged.histograms}) == 200
+    assert merged.select("due", "GET |route|199").count == 12
+
+
+def test_what_was_too_many_in_one_second_is_so_in_the_next() -> None:
+    """The bound is one of a run: a name does not come and go with the seconds, nor with the worker."""
+    clocks = Clocks()
+    for number in range(SUBJECTS_MAX):
+        clocks.record(f"a{number}", "service", "steady", 1)
+    clocks.take()
+    clocks.record("late", "service", "steady", 1)
+    assert [subject for subject, _, _ in clocks.histograms] == [OTHERS]
+    for number in range(SUBJECTS_MAX):
+        other = Clocks()
+        other.record(f"b{number}", "service", "steady", 1)
+        clocks.merge(other)
+    assert clocks.select("service", OTHERS).count == SUBJECTS_MAX + 1
+    assert clocks.copy().select("service", OTHERS).count == SUBJECTS_MAX + 1
 
 
 @given(st.text(max_size=200))
