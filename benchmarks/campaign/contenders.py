@@ -40,6 +40,8 @@ def tidegauge(repository: Path, slowdown: float, seed: int) -> list[Row]:
     for log in pairs.glob("*.jsonl"):
         for line in log.read_text(encoding="utf-8").splitlines():
             pair = json.loads(line)
+            if pair.get("closes"):
+                continue
             kept = ("benchmark", "index", "base_min_ns", "head_min_ns", "log_ratio", "load", "error")
             rows.append({"pair": {key: pair.get(key) for key in kept}})
         log.unlink()

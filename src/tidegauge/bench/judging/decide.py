@@ -30,7 +30,7 @@ from statistics import NormalDist
 import msgspec
 
 from tidegauge.bench.judging import ranks
-from tidegauge.bench.judging.plan import PAIRS_MAX, Plan
+from tidegauge.bench.judging.plan import PAIRS_MAX, RESERVE, Plan
 from tidegauge.verdicts import Verdict
 
 # "Could have been seen" and "would decide" mean: in 95 of 100 such comparisons.
@@ -76,8 +76,12 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     pairs_wanted: int = 0
 
 
-def look(log_ratios: Sequence[float], plan: Plan, look_index: int, *, is_last: bool = False) -> Judgement:
+def look(
+    log_ratios: Sequence[float], plan: Plan, look_index: int, *, is_last: bool = False, left: float = 1.0
+) -> Judgement:
     """Judges all pairs so far as look `look_index`, which is taken at most once.
+
+    `left` is the share of its level that it has, after the last looks of earlier runs.
 
     The number of pairs may differ from the planned one (time was up): the error of the look does not depend on it.
     What makes a look the last must not depend on what the pairs say.
@@ -97,8 +101,8 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int, *, is_last: b
     averages = ranks.averages(log_ratios)
     estimate = ranks.quantile(averages, 0.5)
     spread = (ranks.quantile(averages, 0.75) - ranks.quantile(averages, 0.25)) / AVERAGES_IQR
-    level = plan.level_of_change(look_index, is_last=is_last)
-    low, high = ranks.bounds(averages, pairs, plan.level_of_bound(look_index, is_last=is_last))
+    level = plan.level_of_change(look_index, is_last=is_last, left=left)
+    low, high = ranks.bounds(averages, pairs, plan.level_of_bound(look_index, is_last=is_last, left=left))
     change_low, change_high = ranks.bounds(averages, pairs, level)
     outcome = Outcome.UNDECIDED
     # What is more than slower_from slower for sure is reported so, even if it is less than delta for sure.
@@ -111,7 +115,8 @@ def look(log_ratios: Sequence[float], plan: Plan, look_index: int, *, is_last: b
     p_slower = ranks.cdf(pairs)[bisect_right(averages, math.log1p(plan.slower_from))]
     share = level * plan.family / plan.alpha  # of what all looks may err
     detectable = _detectable(estimate - change_low, plan, level)
-    wanted = 0 if outcome.is_decided else _pairs_wanted(estimate, spread, pairs, plan)
+    after = left * RESERVE / (1 - RESERVE) if is_last else left
+    wanted = 0 if outcome.is_decided else _pairs_wanted(estimate, spread, pairs, plan, after)
     return Judgement(
         outcome=outcome,
         reason=_reason(outcome, estimate, detectable, wanted, plan),
@@ -181,8 +186,11 @@ def _detectable(reach: float, plan: Plan, level: float) -> float | None:
     return math.expm1(math.log1p(plan.slower_from) + reach * margin)
 
 
-def _pairs_wanted(estimate: float, spread: float, pairs: int, plan: Plan) -> int:
-    """Looks ahead with the normal approximation; beyond the last look it goes on at the last look's level."""
+def _pairs_wanted(estimate: float, spread: float, pairs: int, plan: Plan, left: float) -> int:
+    """Looks ahead with the normal approximation; beyond the last look it goes on at the last look's level.
+
+    `left` is what those looks have of their levels.
+    """
     normal = NormalDist()
     gaps = (
         (estimate - math.log1p(plan.slower_from), plan.level_of_change),
@@ -194,12 +202,13 @@ def _pairs_wanted(estimate: float, spread: float, pairs: int, plan: Plan) -> int
         if gap <= 0:
             continue
         for look_index in range(bisect_left(plan.looks, pairs + 1), len(plan.looks)):
-            needed = _pairs_needed(gap, spread, level_of(look_index), normal)
+            needed = _pairs_needed(gap, spread, level_of(look_index, left=left), normal)
             if needed <= plan.looks[look_index]:
                 wanted.append(plan.looks[look_index])
                 break
         else:
-            wanted.append(max(pairs + 1, _pairs_needed(gap, spread, level_of(len(plan.looks) - 1), normal)))
+            level = level_of(len(plan.looks) - 1, left=left)
+            wanted.append(max(pairs + 1, _pairs_needed(gap, spread, level, normal)))
     # No gap is open where the estimate is the very slowdown that was granted: then no number of pairs would decide.
     return min(wanted, default=pairs) - pairs
 

@@ -30,7 +30,10 @@ from tidegauge.bench.suites.model import Benchmark, Side
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pair says; without a log ratio `error` or `skipped` says why, and of which side."""
+    """What one pair says; without a log ratio `error` or `skipped` says why, and of which side.
+
+    One that `closes` is none: it tells whoever resumes that a last look was taken at those before it.
+    """
 
     benchmark: str
     index: int
@@ -49,6 +52,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     error_side: str = ""
     error: str = ""
     skipped: str = ""
+    closes: bool = False
 
 
 class PairJob(msgspec.Struct, frozen=True, kw_only=True):

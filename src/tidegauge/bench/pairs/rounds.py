@@ -46,7 +46,8 @@ def run_rounds(
         show(f"{lent_s:.0f} s that the others did not need are lent to the {len(borrowers)} that need more")
         _measure(trials, pipeline, log, told=told, show=show)
     for trial in trials:
-        trial.close()
+        if trial.close():
+            log.add(Pair(benchmark=trial.name, index=len(trial.pairs), closes=True))
 
 
 def lend(bank: Sequence[Trial]) -> list[Trial]:
@@ -81,7 +82,11 @@ def _measure(
 def taken_up(trial: Trial, before: Sequence[Pair]) -> Trial:
     """The trial with the pairs of an earlier run."""
     for pair in before:
-        if pair.benchmark == trial.name and not trial.is_over:  # it may have been lent time
+        if pair.benchmark != trial.name or trial.is_over:
+            continue
+        if pair.closes:
+            trial.close()
+        else:  # beyond its time too: it may have been lent some
             trial.add(pair)
     return trial
 

@@ -17,7 +17,7 @@ from statistics import median
 import msgspec
 
 from tidegauge.bench.judging.decide import Judgement, Outcome, look
-from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.plan import RESERVE, Plan
 from tidegauge.bench.pairs.pair import Pair, PairJob
 from tidegauge.bench.suites.model import Benchmark, Side
 
@@ -27,10 +27,11 @@ PATIENCE = 3
 
 
 class Course(msgspec.Struct):
-    """The looks at one kind of figure."""
+    """The looks at one kind of figure; `left` is what the last looks of earlier runs have left of each level."""
 
     looks: int = 0
     judgement: Judgement | None = None
+    left: float = 1.0
 
     @property
     def is_decided(self) -> bool:
@@ -41,13 +42,16 @@ class Course(msgspec.Struct):
         looks = plan.looks_taken()
         while not self.is_decided and self.looks < len(looks) and len(log_ratios) >= looks[self.looks]:
             is_last = self.looks == len(looks) - 1
-            self.judgement = look(log_ratios[: looks[self.looks]], plan, self.looks, is_last=is_last)
+            pairs = log_ratios[: looks[self.looks]]
+            self.judgement = look(pairs, plan, self.looks, is_last=is_last, left=self.left)
             self.looks += 1
 
     def close(self, log_ratios: Sequence[float], plan: Plan) -> None:
         """Time is up: a last look, at what has been looked at too, for there was less to spend then."""
         if not self.is_decided and self.looks < len(plan.looks_taken()):
-            self.judgement = look(log_ratios, plan, self.looks, is_last=True)
+            left = (1 - RESERVE) * self.left
+            self.judgement = look(log_ratios, plan, self.looks, is_last=True, left=left)
+            self.left *= RESERVE
 
 
 class Trial(msgspec.Struct):
@@ -64,6 +68,7 @@ class Trial(msgspec.Struct):
     cpu: Course = msgspec.field(default_factory=Course)
     wall: Course | None = None  # while nothing says that it waits
     lent_s: float = 0.0  # beyond what the plan gives it
+    closed_at: int = -1  # pairs, when it was closed last
     note: str = ""  # an error, or a side that skips it: no pair more
 
     @property
@@ -139,12 +144,15 @@ class Trial(msgspec.Struct):
         if self.wall is not None and self.wall_plan is not None:
             self.wall.look(self.quiet_log_ratios, self.wall_plan)
 
-    def close(self) -> None:
-        """No pair more."""
-        if not self.note:
+    def close(self) -> bool:
+        """No pair more in this run; whether that spent anything: a look was taken that no plan had foreseen."""
+        is_new = not self.is_over and self.closed_at != len(self.pairs)
+        if not self.note and self.closed_at != len(self.pairs):
+            self.closed_at = len(self.pairs)
             self.cpu.close(self.log_ratios, self.plan)
             if self.wall is not None and self.wall_plan is not None:
                 self.wall.close(self.quiet_log_ratios, self.wall_plan)
+        return is_new
 
     def _drop(self, pair: Pair) -> None:
         """The benchmark that gave no number; without it the trial may have nothing left to measure."""

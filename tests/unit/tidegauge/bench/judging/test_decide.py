@@ -182,7 +182,7 @@ def test_only_an_answer_that_the_estimate_points_to_is_waited_for() -> None:
     normal = NormalDist()
     reach = (normal.inv_cdf(POWER) - normal.inv_cdf(PLAN.level_of_change(len(PLAN.looks) - 1))) * 0.1
     needed = math.ceil((reach / (0.04 - math.log1p(PLAN.effect_min))) ** 2)
-    assert _pairs_wanted(0.04, 0.1, 128, PLAN) == needed - 128 > 0
+    assert _pairs_wanted(0.04, 0.1, 128, PLAN, 1.0) == needed - 128 > 0
 
 
 def test_the_pairs_wanted_decide_as_a_rule() -> None:

@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tidegauge.bench.judging.plan import PAIRS_MAX, Plan
+from tidegauge.bench.judging.plan import PAIRS_MAX, RESERVE, Plan
 from tidegauge.errors import TidegaugeError
 
 
@@ -30,6 +32,20 @@ def test_the_last_look_has_what_the_others_left(last: int, family: int) -> None:
     ):
         before = sum(level_of(at) for at in range(last))
         assert before + level_of(last, is_last=True) == pytest.approx(granted)
+
+
+@given(st.lists(st.booleans(), min_size=10, max_size=10), st.integers(1, 40))
+def test_runs_that_are_resumed_spend_alpha_together(ends: list[bool], family: int) -> None:
+    """Wherever runs ended, each with a last look at what there was, all looks of all of them sum to alpha at most."""
+    plan, left = Plan(family=family), 1.0
+    spent = 0.0
+    for at, is_end in enumerate(ends):
+        if is_end:
+            spent += plan.level_of_change(at, is_last=True, left=(1 - RESERVE) * left)
+            left *= RESERVE
+        spent += plan.level_of_change(at, left=left)
+    assert spent <= plan.alpha / family * (1 + 1e-9)
+    assert spent >= plan.alpha / family * (1 - RESERVE) * (1 - 1e-9)
 
 
 def test_a_look_that_can_decide_nothing_hands_its_share_on() -> None:

@@ -12,7 +12,7 @@ import pytest
 from support.suites import benchmark, side
 from tidegauge.bench.findings import Measured, pair_findings
 from tidegauge.bench.judging.decide import Outcome, look
-from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.plan import RESERVE, Plan
 from tidegauge.bench.judging.selfproof import Proof
 from tidegauge.bench.pairs.pair import Pair
 from tidegauge.bench.pairs.rounds import LENT_MAX, lend, taken_up
@@ -249,3 +249,35 @@ def test_a_resumed_run_takes_up_pairs_of_borrowed_time() -> None:
     again = taken_up(trial(judges_wall=False), each.pairs)
     assert len(again.pairs) == len(each.pairs)
     assert not again.goes_on
+
+
+def test_a_last_look_is_spent_once_however_often_a_run_is_resumed() -> None:
+    """Each run that ends undecided leaves a tenth; one that is resumed without a pair more spends nothing."""
+    each = late(1)
+    assert each.close()
+    assert each.cpu.left == pytest.approx(RESERVE)
+    assert not each.close()
+    assert each.cpu.left == pytest.approx(RESERVE)
+    each.add(pair(9_999, 0.02, spread=0.05))
+    assert each.close()
+    assert each.cpu.left == pytest.approx(RESERVE**2)
+
+
+def test_a_resumed_run_knows_that_a_last_look_was_taken() -> None:
+    """What the log says of it is read back: the looks that follow have what was left, and the verdict stays."""
+    first = late(1)
+    pairs = [*first.pairs]
+    assert first.close()
+    pairs.append(Pair(benchmark="time_it", index=len(pairs), closes=True))
+    again = taken_up(trial(judges_wall=False), pairs)
+    assert again.cpu.left == first.cpu.left
+    assert again.cpu.judgement == first.cpu.judgement
+    assert len(again.pairs) == len(first.pairs)
+    assert not again.close()
+
+
+def test_a_decided_trial_needs_no_last_look() -> None:
+    """What a planned look decided is told to nobody as closed."""
+    each = run(trial())
+    assert each.is_over
+    assert not each.close()
