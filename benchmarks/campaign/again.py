@@ -14,7 +14,7 @@ from typing import Any
 
 from campaign.contenders import KERNELS
 from tidegauge.bench.judging.decide import Judgement, holm, look
-from tidegauge.bench.judging.plan import Plan
+from tidegauge.bench.judging.plan import RESERVE, Plan
 
 Row = dict[str, Any]
 OURS = "tidegauge"
@@ -52,7 +52,7 @@ def _judge(ratios: list[float], plan: Plan) -> Judgement:
     """The looks in order; after the last pair time is up."""
     for number, pairs in enumerate(plan.looks):
         if pairs > len(ratios):
-            return look(ratios, plan, number, is_last=True)
+            return look(ratios, plan, number, is_last=True, left=1 - RESERVE)
         judgement = look(ratios[:pairs], plan, number)
         if judgement.outcome.is_decided:
             return judgement
