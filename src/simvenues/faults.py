@@ -3,6 +3,7 @@
 A wire server hands each batch of messages to `Faults.apply`, in either direction, and gets back what survives, how
 long it is held and whether the connection is to be cut; the server keeps the order of held batches. A further fault is
 one more class with `apply` and a line in `KINDS`. While nothing is on, `active` is false and the server skips the call.
+What a batch alone cannot show (a cut at once, a venue out of reach) the server hears as a listener of each switch.
 """
 
 from __future__ import annotations
@@ -126,12 +127,24 @@ class Malformed:
         return b"\0".join(fields)
 
 
+class Outage:
+    """The wire is whole, what stands behind the server is out of reach: how to say so is the server's business."""
+
+    def __init__(self, rng: random.Random, now_s: float) -> None:
+        del rng, now_s
+
+    def apply(self, batch: Batch, now_s: float) -> Batch:
+        del now_s
+        return batch
+
+
 KINDS: dict[str, Callable[..., Fault]] = {
     "latency": Latency,
     "stall": Stall,
     "reset": Reset,
     "drop": Drop,
     "malformed": Malformed,
+    "outage": Outage,
 }
 
 
@@ -140,7 +153,7 @@ class Faults:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        # Called after every switch; a server cuts its connections here when a reset is due at once.
+        # Called after every switch, on or off: a server acts here where passing batches is not enough.
         self.listeners: list[Callable[[Fault], None]] = []
         self._on: dict[str, Fault] = {}
         self._options: dict[str, dict[str, Any]] = {}
@@ -149,21 +162,26 @@ class Faults:
     def active(self) -> bool:
         return bool(self._on)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the fault of this name is on."""
+        return name in self._on
+
     def on(self, name: str, now_s: float = 0.0, **options: Any) -> None:
         """Switch a fault on, or on again with other options; its randomness starts anew from the seed."""
         try:
             fault = _kind(name)(random.Random(f"{self.seed}/{name}"), now_s, **options)
         except (TypeError, ValueError) as error:
             raise FaultError(f"Fault {name!r} does not take {options}: {error}.") from None
-        self.off(name)
+        self._on.pop(name, None)  # it is the last one now; nobody is told of an end, because there is none
         self._on[name], self._options[name] = fault, options
-        for listener in self.listeners:
-            listener(fault)
+        self._tell(fault)
 
     def off(self, name: str) -> None:
         _kind(name)
-        self._on.pop(name, None)
+        fault = self._on.pop(name, None)
         self._options.pop(name, None)
+        if fault is not None:
+            self._tell(fault)
 
     def state(self) -> Mapping[str, Mapping[str, Any]]:
         """Options of every fault that is on, by name."""
@@ -174,6 +192,10 @@ class Faults:
         for fault in self._on.values():
             batch = fault.apply(batch, now_s)
         return batch
+
+    def _tell(self, fault: Fault) -> None:
+        for listener in self.listeners:
+            listener(fault)
 
 
 def _kind(name: str) -> Callable[..., Fault]:

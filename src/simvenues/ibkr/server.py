@@ -2,6 +2,7 @@
 
 One task steps the market on an absolute schedule; everything else happens in the callbacks of the sockets, on the same
 loop, so the exchange needs no lock. After each batch of requests and each step every connection is flushed once.
+In an outage the exchange goes on without its clients, who hear afterwards what became of their orders.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from simvenues.exchange import Exchange
-from simvenues.faults import Fault, Faults, Reset
+from simvenues.faults import Fault, Faults, Outage, Reset
+from simvenues.ibkr import outage
 from simvenues.ibkr.connection import Connection
 from simvenues.ibkr.session import Session
 from simvenues.ibkr.ticks import Views
@@ -48,6 +50,8 @@ class IbkrGateway:
         self._by_client: dict[int, Session] = {}
         # Highest order id a client used; bounded by the number of client ids.
         self._order_ids: dict[int, int] = {}
+        # What happened in an outage, told after it; bounded by the orders that rested before, for none is placed in it.
+        self._missed: list[OrderChanged | Executed] = []
         self._server: asyncio.Server | None = None
         self._stepping: asyncio.Task[None] | None = None
         self._started_s = 0.0
@@ -93,6 +97,11 @@ class IbkrGateway:
 
     # --- what a session asks
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the gateway has lost the venue behind it."""
+        return "outage" in self.faults
+
     def claim(self, client_id: int, session: Session) -> bool:
         """One session a client id; false when another one holds it."""
         return self._by_client.setdefault(client_id, session) is session
@@ -113,6 +122,8 @@ class IbkrGateway:
         """Let the market's present state work: match resting orders, push what changed."""
         self.views.clear()
         self.exchange.on_market_step()
+        if self.cut_off:
+            return
         now_s = asyncio.get_running_loop().time()
         for session in self._sessions.values():
             session.on_step(now_s)
@@ -148,13 +159,27 @@ class IbkrGateway:
         self._flush()
 
     def _on_event(self, event: OrderChanged | Executed) -> None:
+        if self.cut_off:
+            self._missed.append(event)
+            return
         for session in self._sessions.values():
             session.on_event(event)
 
     def _on_fault(self, fault: Fault) -> None:
-        if isinstance(fault, Reset) and fault.at_once:
+        if isinstance(fault, Reset) and fault.at_once and "reset" in self.faults:
             for connection in list(self._sessions):
                 connection.abort()
+        elif isinstance(fault, Outage):
+            self._on_outage()
+
+    def _on_outage(self) -> None:
+        for session in self._by_client.values():
+            outage.announce(session, lost=self.cut_off)
+        if not self.cut_off:
+            missed, self._missed = self._missed, []
+            for event in missed:
+                self._on_event(event)
+        self._flush()
 
     def _on_open(self, connection: Connection) -> None:
         if len(self._sessions) >= CONNECTIONS_MAX:

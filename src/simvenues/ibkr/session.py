@@ -2,7 +2,7 @@
 
 `HANDLERS` maps the wire's request codes to methods. A session keeps only what dies with it (subscriptions); orders,
 executions and positions live in the exchange, so a client that comes back finds them. Orders are handled in
-`trading`, money and positions in `account`.
+`trading`, money and positions in `account`; what needs a venue that is out of reach is refused in `outage`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from simvenues.ibkr import messages, reference, requests, trading
+from simvenues.ibkr import messages, outage, reference, requests, trading
 from simvenues.ibkr.account import AccountFeed
 from simvenues.ibkr.frames import FrameError, decode, encode
 from simvenues.ibkr.requests import BadRequestError, ContractQuery, Fields
@@ -77,6 +77,8 @@ class Session:
         handler = HANDLERS.get(code)
         if code != START_API and self.client_id is None:
             raise FrameError("The first request of a client starts the API.")
+        if self.gateway.cut_off and outage.refused(self, code, fields):
+            return
         if handler is not None:
             handler(self, Fields(fields))
             return
@@ -99,7 +101,10 @@ class Session:
         self.client_id = client_id
         self.managed_accounts(fields)
         self.send(messages.next_valid_id(self.gateway.next_order_id(client_id)))
-        self.error(-1, 2104, "Market data farm connection is OK:simulated")
+        if self.gateway.cut_off:
+            outage.announce(self, lost=True)
+        else:
+            self.error(-1, 2104, "Market data farm connection is OK:simulated")
 
     def managed_accounts(self, fields: Fields) -> None:
         del fields

@@ -88,6 +88,33 @@ def test_faults_are_switched_while_running() -> None:
     assert sent(faults).messages == MESSAGES
 
 
+def test_an_outage_leaves_the_wire_alone() -> None:
+    """Every batch passes as it is, both ways: the fault lies behind the server, which knows it by name."""
+    faults = Faults()
+    faults.on("outage")
+    assert faults.active
+    assert "outage" in faults
+    assert sent(faults) == Batch(MESSAGES, outgoing=True)
+    assert faults.apply(MESSAGES, 0.0, outgoing=False) == Batch(MESSAGES, outgoing=False)
+    with pytest.raises(FaultError, match="outage"):
+        faults.on("outage", share=0.5)
+
+
+def test_listeners_hear_of_every_switch() -> None:
+    """On, off, and on again with other options are told once each, and off only of what was on."""
+    faults = Faults()
+    heard: list[tuple[str, bool]] = []
+    faults.listeners.append(lambda fault: heard.append((type(fault).__name__, bool(faults.state()))))
+    faults.off("outage")
+    faults.on("outage")
+    faults.off("outage")
+    faults.off("outage")
+    assert heard == [("Outage", True), ("Outage", False)]
+    faults.on("drop", share=0.5)
+    faults.on("drop", share=0.1)
+    assert heard[2:] == [("Drop", True), ("Drop", True)]
+
+
 @pytest.mark.parametrize("name", ["drop", "malformed"])
 def test_a_seed_repeats_a_fault(name: str) -> None:
     """The same seed damages the same messages, another seed others."""
@@ -121,4 +148,4 @@ def test_a_fault_refuses_what_it_does_not_take(name: str, options: dict[str, flo
 
 def test_every_kind_can_be_listed() -> None:
     """The table of faults is what `on` accepts by name."""
-    assert set(KINDS) == {"latency", "stall", "reset", "drop", "malformed"}
+    assert set(KINDS) == {"latency", "stall", "reset", "drop", "malformed", "outage"}
