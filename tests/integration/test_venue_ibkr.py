@@ -21,7 +21,7 @@ import uvloop
 
 from simvenues.exchange import Exchange
 from simvenues.faults import Batch
-from simvenues.ibkr import IbkrGateway
+from simvenues.ibkr import IbkrGateway, messages
 from simvenues.market import Market
 from tradebot.domain.errors import OrderRejected, UnknownContract, VenueDisconnected, VenueError, VenueTimeout
 from tradebot.domain.instruments import Instrument, OptionContract, Right, Stock
@@ -310,6 +310,123 @@ def test_the_gateways_own_connection_counts() -> None:
         assert (venue.connected, heard.connections) == (True, [False, True])
         await venue.subscribe([SPY])
         await until(lambda: rig.gateway.lines_used() == 2, "a second line, since the first was declared lost")
+
+    on_gateway(test)
+
+
+def test_a_venue_out_of_reach_is_as_good_as_none() -> None:
+    """In an outage every request fails at once; what was on its way is refused, what rests lives, and all works after.
+
+    The order and the cancel are sent in the moment between the outage and the word of it.
+    """
+
+    async def test(rig: Rig) -> None:
+        venue, heard = await rig.connect()
+        await venue.place(resting("rests"))
+        await venue.place(resting("fills"))
+        await until(lambda: heard.state("fills") is OrderState.WORKING, "both rest")
+        rig.faults.on("outage")
+        await venue.place(intent("late"))
+        await venue.cancel("rests")
+        await until(lambda: heard.state("late") is OrderState.REJECTED, "the refusal")
+        assert "504" in heard.orders[-1].reason
+        assert (heard.connections, venue.connected) == ([False], False)
+        for request in (venue.orders(), venue.account(), venue.place(resting("gap")), venue.subscribe([SPY])):
+            with pytest.raises(VenueDisconnected):
+                await request
+        order = next(each for each in rig.gateway.exchange.records.working() if each.request.order_ref == "fills")
+        rig.gateway.exchange.modify(order.perm_id, quantity=Decimal(1), limit_price=Decimal(500))
+        assert heard.fills == []
+        rig.faults.off("outage")
+        await until(lambda: heard.connections == [False, True] and heard.fills, "the way back")
+        assert heard.state("rests") is OrderState.WORKING
+        await venue.cancel("rests")
+        await until(lambda: heard.state("rests") is OrderState.CANCELLED, "a cancel as ever")
+        await venue.place(intent("after"))
+        await until(lambda: heard.state("after") is OrderState.FILLED, "an order as ever")
+        assert [fill.client_id for fill in heard.fills] == ["fills", "after"]
+        told = {each.client_id: each.state for each in await venue.orders()}
+        assert told == {"rests": OrderState.CANCELLED, "fills": OrderState.FILLED, "after": OrderState.FILLED}
+
+    on_gateway(test)
+
+
+def test_after_an_outage_prices_are_asked_anew() -> None:
+    """The owner forgot every price with the venue; one that did not move meanwhile is told all the same, once."""
+
+    async def test(rig: Rig) -> None:
+        venue, heard = await rig.connect()
+        lines = MarketLines(venue, QuoteBoard(rig.clock, rig.bounds), rig.bounds)
+        await lines.ensure([PUT])
+        await until(lambda: heard.quotes, "a quote")
+        before = heard.quotes[-1]
+        rig.faults.on("outage")
+        await until(lambda: heard.connections == [False], "the loss")
+        rig.faults.off("outage")
+        await until(lambda: heard.connections == [False, True], "the way back")
+        heard.quotes.clear()
+        await lines.restore()
+        await until(lambda: heard.quotes and heard.quotes[-1].iv == before.iv, "the same quote")
+        assert (heard.quotes[-1].bid, heard.quotes[-1].ask) == (before.bid, before.ask)
+        assert rig.gateway.lines_used() == 1
+
+    on_gateway(test, step_s=3600.0)
+
+
+class SaysLost:
+    """The gateway's last word of its greeting is that it has lost the venue."""
+
+    def apply(self, batch: Batch, now_s: float) -> Batch:
+        del now_s
+        if not any(each.startswith(b"53\0") for each in batch.messages):
+            return batch
+        return msgspec.structs.replace(batch, messages=(*batch.messages, messages.error(-1, 1100, "lost")))
+
+
+def test_a_gateway_without_its_venue_is_recognised_as_it_greets() -> None:
+    """1100 before the connection is ours to use counts: nothing is asked, nobody hears of a return before there is."""
+
+    async def test(rig: Rig) -> None:
+        rig.faults._on["lost"] = SaysLost()
+        venue, heard = await rig.connect()
+        assert not venue.connected
+        with pytest.raises(VenueDisconnected):
+            await venue.place(resting("w1"))
+        rig.faults.on("outage")
+        rig.faults.off("outage")
+        await until(lambda: venue.connected, "the venue")
+        assert heard.connections == [True]
+        rig.faults.on("reset")
+        rig.faults.off("reset")
+        await until(lambda: heard.connections == [True, False], "the loss")
+        await until(lambda: rig.gateway.clients and venue._live is not None, "a new session")
+        assert not venue.connected
+        assert heard.connections == [True, False]
+        rig.faults.on("outage")
+        rig.faults.off("outage")
+        await until(lambda: venue.connected, "the venue")
+        assert heard.connections == [True, False, True]
+
+    on_gateway(test)
+
+
+def test_reconnects_only_to_a_gateway_that_reaches_its_venue() -> None:
+    """A connection lost in an outage is tried again until the venue is back; then everything is known."""
+
+    async def test(rig: Rig) -> None:
+        venue, heard = await rig.connect(connect_timeout_s=0.2)
+        await venue.place(resting("before"))
+        await until(lambda: heard.state("before") is OrderState.WORKING, "it rests")
+        rig.faults.on("outage")
+        rig.faults.on("reset")
+        rig.faults.off("reset")
+        await until(lambda: False in heard.connections, "the loss")
+        await asyncio.sleep(0.6)
+        assert not venue.connected
+        assert True not in heard.connections
+        rig.faults.off("outage")
+        await until(lambda: venue.connected and heard.connections[-1], "the venue")
+        assert [(each.client_id, each.state) for each in await venue.orders()] == [("before", OrderState.WORKING)]
 
     on_gateway(test)
 

@@ -3,7 +3,8 @@
 connect() opens a session and starts the keeper, which watches it (a heartbeat finds a gateway that is connected and
 silent) and, after a loss, opens the next one with back-off until `close()`. Everything that belongs to a connection
 dies with it: requests under way fail, prices and orders are forgotten, and the owner of this adapter reconciles and
-subscribes anew when it hears of the reconnect. A request made while there is no session fails at once.
+subscribes anew when it hears of the reconnect. A request made while there is no session fails at once. A gateway that
+has lost the venue behind it is as good as none until it says that it is back; its session stays.
 """
 
 from __future__ import annotations
@@ -23,15 +24,12 @@ from tradebot.kernel.bounds import Bounds
 from tradebot.kernel.clock import Clock
 from tradebot.venues.ibkr import mapping, recall
 from tradebot.venues.ibkr.orders import Orders
-from tradebot.venues.ibkr.session import Session
+from tradebot.venues.ibkr.session import UPSTREAM_BACK, Session
 from tradebot.venues.ibkr.settings import IbkrSettings
 from tradebot.venues.ibkr.streams import Streams
 from tradebot.venues.port import Capabilities, VenueListener
 
 log = structlog.get_logger(__name__)
-
-# The gateway's own connection to the venue: lost; back with the lines gone; back with the lines kept.
-_UPSTREAM_LOST, _UPSTREAM_BACK_EMPTY, _UPSTREAM_BACK = 1100, 1101, 1102
 
 
 class _Live:
@@ -42,7 +40,6 @@ class _Live:
         self.orders = Orders(session.ib, listener, clock, settings)
         self.streams = Streams(session.ib, listener, clock)
         self.account = settings.account or session.ib.managedAccounts()[0]
-        self.upstream = True
 
 
 class IbkrVenue:
@@ -66,7 +63,7 @@ class IbkrVenue:
 
     @property
     def connected(self) -> bool:
-        return self._live is not None and self._live.session.connected and self._live.upstream
+        return self._live is not None and self._live.session.connected and self._live.session.upstream
 
     async def connect(self, listener: VenueListener) -> None:
         if self._keeper is not None:
@@ -186,14 +183,13 @@ class IbkrVenue:
             await session.close()
             raise
         live = self._live = _Live(session, listener, self._clock, self._settings)
-        session.ib.errorEvent += self._on_error
         session.on_lost = self._on_lost
+        session.on_upstream = self._on_upstream
         return live
 
     async def _end(self) -> None:
         live, self._live = self._live, None
         if live is not None:
-            live.session.ib.errorEvent -= self._on_error
             live.orders.close()
             live.streams.close()
             await live.session.close()
@@ -210,7 +206,8 @@ class IbkrVenue:
                     break
                 except VenueError as error:
                     log.warning("reconnect_failed", error=str(error))
-            listener.on_connection(True, "reconnected")
+            if live.session.upstream:  # else the gateway says when there is a venue again
+                listener.on_connection(True, "reconnected")
 
     async def _watch(self, session: Session) -> None:
         """Until the session is lost; one that answers nothing is as lost as one that is gone."""
@@ -228,18 +225,14 @@ class IbkrVenue:
         if self._listener is not None:
             self._listener.on_connection(False, reason)
 
-    def _on_error(self, _req_id: int, code: int, message: str, _contract: object) -> None:
+    def _on_upstream(self, code: int, message: str) -> None:
         live = self._live
         if live is None or self._listener is None:
             return
-        if code == _UPSTREAM_LOST and live.upstream:
-            live.upstream = False
-            self._listener.on_connection(False, message)
-        elif code in {_UPSTREAM_BACK, _UPSTREAM_BACK_EMPTY} and not live.upstream:
-            live.upstream = True
-            if code == _UPSTREAM_BACK_EMPTY:
-                live.streams.end_all()
-            self._listener.on_connection(True, message)
+        if live.session.upstream:
+            # A line that the gateway kept says only what changes, and our owner forgot every price: it is asked anew.
+            live.streams.end_all(cancel=code == UPSTREAM_BACK)
+        self._listener.on_connection(live.session.upstream, message)
 
     def _bounded(self) -> dict[str, tuple[Callable[[], int], int]]:
         settings = self._settings

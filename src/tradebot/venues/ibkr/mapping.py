@@ -51,7 +51,8 @@ _STATES = {
 }
 
 _CANCELLED = 202
-# Of these an order dies only if the venue never acknowledged it; else they refuse a change or a cancel of it.
+# Of these, and without a connection, an order dies only if the venue never acknowledged it; else they refuse a change
+# or a cancel of it.
 _REFUSALS = frozenset({103, 104, 105, 110, 135, 136, 161, 321, 329, 434, 10147, 10148})
 # Remarks about an order that goes on living: held until the open, shares to be located, delayed data.
 _REMARKS = frozenset({165, 399, 404, 492, 2109, 10167})
@@ -154,7 +155,7 @@ def state_after_error(code: int, *, acknowledged: bool) -> OrderState | None:
     """What an error with an order's id makes of that order; None: nothing, it lives or is over already."""
     if code == _CANCELLED:
         return OrderState.CANCELLED
-    if code in _REMARKS or 2100 <= code < 2200 or (code in _REFUSALS and acknowledged):
+    if code in _REMARKS or 2100 <= code < 2200 or (acknowledged and code in _REFUSALS | _NO_CONNECTION):
         return None
     return OrderState.REJECTED
 

@@ -25,6 +25,8 @@ T = TypeVar("T")
 # How long an orderly goodbye may take before the socket is cut.
 FAREWELL_S = 1.0
 ACCOUNT_TAGS = "NetLiquidation,TotalCashValue,BuyingPower"
+# The gateway's own connection to the venue: lost; back with the lines gone; back with the lines kept.
+UPSTREAM_LOST, UPSTREAM_BACK_EMPTY, UPSTREAM_BACK = 1100, 1101, 1102
 
 
 class Session:
@@ -39,6 +41,8 @@ class Session:
         self.lost = asyncio.Event()
         self.lost_reason = ""
         self.on_lost: Callable[[str], None] | None = None
+        self.upstream = True  # whether the gateway itself reaches the venue
+        self.on_upstream: Callable[[int, str], None] | None = None  # with the code, after each change
         self.ib = ib_async.IB()
         self.client: Any = self.ib.client  # their methods carry no types
         self.wrapper: Any = self.ib.wrapper
@@ -47,6 +51,7 @@ class Session:
         self.client.MaxRequests = settings.requests_per_s_max
         # The client answers "connectivity restored" with a subscription that nobody ends; ours are asked for anew.
         self.ib.errorEvent.clear()
+        self.ib.errorEvent += self._hear_upstream  # from the first word on: it may come with the greeting
         # The decoder survives what it cannot read by logging it: the one place where that can be heard.
         self.client.decoder.logger = _counting_logger(lambda: on_bad_message("undecodable"))
         self.client.apiError += self._hear_error
@@ -161,7 +166,7 @@ class Session:
 
     async def close(self) -> None:
         """Leave no handler and no socket behind."""
-        self.on_lost = None
+        self.on_lost = self.on_upstream = None
         self._lose("closed")
         connection = self.client.conn
         transport, gone = connection.transport, asyncio.Event()
@@ -179,7 +184,16 @@ class Session:
                 await gone.wait()
         connection.disconnected -= left
         self.ib.disconnectedEvent -= self._hear_loss
+        self.ib.errorEvent -= self._hear_upstream
         self.client.apiError -= self._hear_error
+
+    def _hear_upstream(self, _req_id: int, code: int, message: str, _contract: object) -> None:
+        reached = code in {UPSTREAM_BACK, UPSTREAM_BACK_EMPTY}
+        if self.upstream is reached or not (reached or code == UPSTREAM_LOST):
+            return  # said before, or about something else
+        self.upstream = reached
+        if self.on_upstream is not None:
+            self.on_upstream(code, message)
 
     def _hear_error(self, message: str) -> None:
         self._lose(message)

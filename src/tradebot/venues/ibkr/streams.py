@@ -71,10 +71,12 @@ class Streams:
                 self._end(line)
                 self._client.cancelMktData(line.req_id)
 
-    def end_all(self) -> None:
-        """The gateway lost every line: forget them, so that asking again asks it again."""
+    def end_all(self, *, cancel: bool) -> None:
+        """Forget every line, so that asking again asks the gateway again; `cancel` where it still keeps them."""
         for line in tuple(self._by_instrument.values()):
             self._end(line)
+            if cancel:
+                self._client.cancelMktData(line.req_id)
 
     def _end(self, line: _Line) -> None:
         del self._by_instrument[line.instrument]

@@ -152,6 +152,8 @@ def test_every_status_has_one_state(status: str, filled: int, state: OrderState)
         (135, False, OrderState.REJECTED),
         (135, True, None),
         (10148, True, None),
+        (504, False, OrderState.REJECTED),
+        (504, True, None),
         (399, False, None),
         (2109, False, None),
     ],
