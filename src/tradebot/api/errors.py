@@ -37,10 +37,11 @@ PROBLEMS_MAX = 5  # of one bad request that are spelled out
 
 
 class NotReady(TradebotError):
-    """The bot still recovers: what it holds is not yet known, so nothing may change it."""
+    """Nothing may change what the bot holds: it is not yet known, or its venue is out of reach."""
 
-    def __init__(self) -> None:
-        super().__init__("the bot is not ready", remedy="Wait until /health/ready answers 200")
+    def __init__(self, *, connected: bool) -> None:
+        why = "it still recovers" if connected else "its venue cannot be reached"
+        super().__init__(f"the bot is not ready: {why}", remedy="Wait until /health/ready answers 200")
 
 
 # The most special class on an error's line of descent decides.

@@ -51,8 +51,8 @@ def bot_of(connection: HTTPConnection[Any]) -> BotView:
 
 
 def ready_bot_of(connection: HTTPConnection[Any]) -> BotView:
-    """For requests that open or close something: never before recovery has ended."""
+    """For requests that open or close something: never before recovery has ended, nor while there is no venue."""
     bot = bot_of(connection)
     if not bot.ready:
-        raise NotReady
+        raise NotReady(connected=bot.venue.connected)
     return bot

@@ -196,6 +196,20 @@ def test_nothing_is_opened_or_closed_before_recovery_has_ended(run: Run) -> None
     run(scenario)
 
 
+def test_a_shut_desk_says_why(run: Run) -> None:
+    """A bot that recovers and one without its venue refuse with the same code and each with its own reason."""
+
+    async def scenario(world: Any) -> None:
+        world.bot.ready = False
+        for connected, why in ((True, "still recovers"), (False, "venue cannot be reached")):
+            world.bot.venue.connected = connected
+            error = (await world.http.post("/api/workflows/entry", json=ENTRY)).json()["error"]
+            assert error["code"] == "not_ready"
+            assert why in error["message"]
+
+    run(scenario)
+
+
 def test_workflows_are_listed_newest_first_by_state_and_number(run: Run) -> None:
     """`state` and `limit` narrow the list; an unknown id is 404."""
 
