@@ -1,8 +1,8 @@
 """Something breaks while the bot is under load: each phase is judged by itself, the way back is timed, nothing is lost.
 
 The reference workloads over the real bot in open loop, the same rate all the time; in the phase `fault` its venue
-resets the connection or stands still, or its disk does. What a busy machine delays is not asserted: figures that it
-spoils are withdrawn, and only what must be true of every run is held against it.
+resets the connection, stands still or is lost behind its gateway, or its disk stands still. What a busy machine delays
+is not asserted: figures that it spoils are withdrawn, and only what must be true of every run is held against it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from tidegauge.verdicts import Verdict
 pytestmark = [pytest.mark.load, pytest.mark.timeout(180)]
 RATE, SECONDS = 4, 20.0
 FAULT_AT_S, FAULT_S = SECONDS * 0.4, SECONDS * 0.2
+# A workflow belongs to the phase in which it was due: what fails at once begins when those due before have ended.
+LATE_S = 1.5
 FREEZE_S = 1.5
 DISK_BYTES = 96 << 20
 SPAWNED = "All users spawned"
@@ -46,8 +48,10 @@ IMPATIENT = {
 INVARIANTS = ("orders_at_venue", "orders_doubled", "positions", "limits", "queues", "tasks", "workflows")
 
 
-def load(house: House, folder: Path, fault: contextlib.AbstractContextManager[object]) -> locusts.Outcome:
-    """The reference workloads, with the fault on as long as its phase lasts."""
+def load(
+    house: House, folder: Path, fault: contextlib.AbstractContextManager[object], *, late_s: float = 0.0
+) -> locusts.Outcome:
+    """The reference workloads, with the fault on inside its phase."""
     (folder / "tidegauge.toml").write_text(PROMISES)
     command = locusts.words(folder, "", house.target.url, profile="fault", rate=RATE, seconds=SECONDS)
     command[command.index("-f") + 1] = f"{lane.PLUGIN},{ROOT / 'load' / 'locustfile.py'}"
@@ -56,9 +60,9 @@ def load(house: House, folder: Path, fault: contextlib.AbstractContextManager[ob
         patch.setenv("TIDEGAUGE_PORT_CONTROL", str(house.target.ports["control"]))
         with locusts.locust(folder, [*command, "Lifecycle", "Dashboard"]) as process:
             read = locusts.read_until(process, SPAWNED)
-            time.sleep(FAULT_AT_S)
+            time.sleep(FAULT_AT_S + late_s)
             with fault:
-                time.sleep(FAULT_S)
+                time.sleep(FAULT_S - late_s)
             output, _ = process.communicate(timeout=90)
     return locusts.Outcome(process.returncode, read + output, result.read(folder / "load.json"))
 
@@ -91,13 +95,14 @@ def broken_wire(house: House, name: str, **options: float) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("fault", "options"),
-    [("reset", {"after_messages": 40}), ("stall", {"stall_s": FAULT_S}), ("drop", {"share": 0.5})],
-    ids=["reset", "stall", "drop"],
+    [("reset", {"after_messages": 40}), ("stall", {"stall_s": FAULT_S}), ("drop", {"share": 0.5}), ("outage", {})],
+    ids=["reset", "stall", "drop", "outage"],
 )
 def test_a_venue_that_breaks_under_load(tmp_path: Path, fault: str, options: dict[str, float]) -> None:
-    """A gateway that resets its connection, stands still or loses answers is felt in its phase, and is got over."""
+    """A gateway that resets its connection, stands still, loses answers or has lost its venue is felt, and got over."""
     with open_house(tmp_path, seed=5, **IMPATIENT) as house:
-        outcome = load(house, tmp_path, broken_wire(house, fault, **options))
+        late_s = LATE_S if fault == "outage" else 0.0
+        outcome = load(house, tmp_path, broken_wire(house, fault, **options), late_s=late_s)
         alerts = {alert["source"] for alert in house.get("/api/alerts")}
     # A connection that is back between two orders costs no client anything.
     assert errors(outcome, "fault") or "venue_disconnected" in alerts, outcome.output
