@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 
 import uvloop
 
-LIFE_S_MAX = 1_800.0
+LIFE_S_MAX = 7_200.0
 
 
 class Echo(asyncio.Protocol):
