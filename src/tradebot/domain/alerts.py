@@ -21,7 +21,7 @@ class AlertState(enum.StrEnum):
     DISMISSED = "dismissed"
 
 
-class Alert(msgspec.Struct, frozen=True):
+class Alert(msgspec.Struct, frozen=True, gc=False):
     id: str
     severity: Severity
     state: AlertState

@@ -23,7 +23,7 @@ class Urgency(enum.StrEnum):
     LOW = "LOW"
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     action: Action
     rule: str
     reason: str

@@ -15,48 +15,48 @@ from tradebot.domain.strategies import Strategy
 from tradebot.domain.workflows import Workflow
 
 
-class QuoteChanged(msgspec.Struct, frozen=True, tag="quote"):
+class QuoteChanged(msgspec.Struct, frozen=True, gc=False, tag="quote"):
     quote: Quote
 
 
-class OrderPlaced(msgspec.Struct, frozen=True, tag="order_placed"):
+class OrderPlaced(msgspec.Struct, frozen=True, gc=False, tag="order_placed"):
     intent: OrderIntent
 
 
-class OrderChanged(msgspec.Struct, frozen=True, tag="order"):
+class OrderChanged(msgspec.Struct, frozen=True, gc=False, tag="order"):
     update: OrderUpdate
 
 
-class Filled(msgspec.Struct, frozen=True, tag="fill"):
+class Filled(msgspec.Struct, frozen=True, gc=False, tag="fill"):
     fill: Fill
     strategy_id: str
 
 
-class StrategyChanged(msgspec.Struct, frozen=True, tag="strategy"):
+class StrategyChanged(msgspec.Struct, frozen=True, gc=False, tag="strategy"):
     strategy: Strategy
 
 
-class WorkflowChanged(msgspec.Struct, frozen=True, tag="workflow"):
+class WorkflowChanged(msgspec.Struct, frozen=True, gc=False, tag="workflow"):
     workflow: Workflow
 
 
-class Decided(msgspec.Struct, frozen=True, tag="decision"):
+class Decided(msgspec.Struct, frozen=True, gc=False, tag="decision"):
     strategy_id: str
     decision: Decision
     at: datetime
 
 
-class AlertChanged(msgspec.Struct, frozen=True, tag="alert"):
+class AlertChanged(msgspec.Struct, frozen=True, gc=False, tag="alert"):
     alert: Alert
 
 
-class GreeksChanged(msgspec.Struct, frozen=True, tag="greeks"):
+class GreeksChanged(msgspec.Struct, frozen=True, gc=False, tag="greeks"):
     at: datetime
     portfolio: PositionGreeks
     by_symbol: dict[str, PositionGreeks]
 
 
-class ConnectionChanged(msgspec.Struct, frozen=True, tag="connection"):
+class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection"):
     venue: str
     connected: bool
     at: datetime

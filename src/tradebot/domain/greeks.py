@@ -12,7 +12,7 @@ import msgspec
 from tradebot.domain.units import PerUnitDelta, ShareDelta
 
 
-class UnitGreeks(msgspec.Struct, frozen=True):
+class UnitGreeks(msgspec.Struct, frozen=True, gc=False):
     price: float
     delta: PerUnitDelta
     gamma: float
@@ -21,7 +21,7 @@ class UnitGreeks(msgspec.Struct, frozen=True):
     rho: float
 
 
-class PositionGreeks(msgspec.Struct, frozen=True):
+class PositionGreeks(msgspec.Struct, frozen=True, gc=False):
     value: float
     delta: ShareDelta
     gamma: float

@@ -14,7 +14,7 @@ class Right(enum.StrEnum):
     PUT = "P"
 
 
-class Stock(msgspec.Struct, frozen=True, order=True, tag="stock"):
+class Stock(msgspec.Struct, frozen=True, gc=False, order=True, tag="stock"):
     symbol: str
 
     @property
@@ -22,7 +22,7 @@ class Stock(msgspec.Struct, frozen=True, order=True, tag="stock"):
         return self.symbol
 
 
-class OptionContract(msgspec.Struct, frozen=True, order=True, tag="option"):
+class OptionContract(msgspec.Struct, frozen=True, gc=False, order=True, tag="option"):
     symbol: str
     expiry: date
     strike: Decimal
@@ -38,7 +38,7 @@ class OptionContract(msgspec.Struct, frozen=True, order=True, tag="option"):
 Instrument = Stock | OptionContract
 
 
-class OptionChain(msgspec.Struct, frozen=True):
+class OptionChain(msgspec.Struct, frozen=True, gc=False):
     """The expiries and strikes a venue lists for one underlying, both ascending."""
 
     symbol: str

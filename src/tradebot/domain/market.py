@@ -10,7 +10,7 @@ import msgspec
 from tradebot.domain.instruments import Instrument
 
 
-class Quote(msgspec.Struct, frozen=True):
+class Quote(msgspec.Struct, frozen=True, gc=False):
     """Prices are float64 market data; money that is booked is Decimal."""
 
     instrument: Instrument

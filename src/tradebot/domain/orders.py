@@ -53,7 +53,7 @@ class Purpose(enum.StrEnum):
 FINAL_ORDER_STATES = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED})
 
 
-class OrderIntent(msgspec.Struct, frozen=True):
+class OrderIntent(msgspec.Struct, frozen=True, gc=False):
     """Written to the journal before anything is sent; `client_id` is what makes sending it twice harmless."""
 
     client_id: str
@@ -70,7 +70,7 @@ class OrderIntent(msgspec.Struct, frozen=True):
     purpose: Purpose = Purpose.OPEN
 
 
-class OrderUpdate(msgspec.Struct, frozen=True):
+class OrderUpdate(msgspec.Struct, frozen=True, gc=False):
     """The venue's present word on one order; the same word may come twice, and in any order."""
 
     client_id: str
@@ -82,7 +82,7 @@ class OrderUpdate(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Fill(msgspec.Struct, frozen=True):
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """One execution. `execution_id` is unique at the venue: a fill reported twice is one fill."""
 
     execution_id: str
@@ -100,13 +100,13 @@ class Fill(msgspec.Struct, frozen=True):
         return -self.side.sign * self.quantity * self.contract.multiplier * self.price - self.commission
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     contract: OptionContract
     quantity: int
     average_price: Money = Decimal(0)
 
 
-class AccountSummary(msgspec.Struct, frozen=True):
+class AccountSummary(msgspec.Struct, frozen=True, gc=False):
     account: str
     equity: Money
     cash: Money

@@ -34,12 +34,12 @@ class LegState(enum.StrEnum):
     EXPIRED = "expired"
 
 
-class Leg(msgspec.Struct, frozen=True):
+class Leg(msgspec.Struct, frozen=True, gc=False):
     contract: OptionContract
     side: Side
 
 
-class StrategyPlan(msgspec.Struct, frozen=True):
+class StrategyPlan(msgspec.Struct, frozen=True, gc=False):
     """What a builder proposes: ordered legs of one expiry, and the money at stake for ONE unit of it."""
 
     kind: StrategyKind
@@ -51,14 +51,14 @@ class StrategyPlan(msgspec.Struct, frozen=True):
     max_profit: Money  # per unit, multiplier included, positive
 
 
-class LegStatus(msgspec.Struct, frozen=True):
+class LegStatus(msgspec.Struct, frozen=True, gc=False):
     leg: Leg
     state: LegState = LegState.PENDING
     held: int = 0  # contracts held now: grows at entry, shrinks at exit
     entry_price: Money = Decimal(0)
 
 
-class Strategy(msgspec.Struct, frozen=True):
+class Strategy(msgspec.Struct, frozen=True, gc=False):
     """One strategy's present state; each change makes a new one."""
 
     id: str

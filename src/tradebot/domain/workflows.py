@@ -21,13 +21,13 @@ class WorkflowState(enum.StrEnum):
 FINAL_WORKFLOW_STATES = frozenset({WorkflowState.DONE, WorkflowState.REFUSED, WorkflowState.FAILED})
 
 
-class EntryRequest(msgspec.Struct, frozen=True, tag="entry"):
+class EntryRequest(msgspec.Struct, frozen=True, gc=False, tag="entry"):
     symbol: str
     kind: StrategyKind
     quantity: int = 1
 
 
-class ExitRequest(msgspec.Struct, frozen=True, tag="exit"):
+class ExitRequest(msgspec.Struct, frozen=True, gc=False, tag="exit"):
     strategy_id: str
     quantity: int | None = None  # None: all that is open
     reason: str = "asked for"
@@ -36,7 +36,7 @@ class ExitRequest(msgspec.Struct, frozen=True, tag="exit"):
 WorkflowRequest = EntryRequest | ExitRequest
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """A finished step: when it began after the workflow's start, and how long it took."""
 
     name: str
@@ -44,7 +44,7 @@ class Step(msgspec.Struct, frozen=True):
     duration_ms: float
 
 
-class Workflow(msgspec.Struct, frozen=True):
+class Workflow(msgspec.Struct, frozen=True, gc=False):
     id: str
     request: WorkflowRequest
     state: WorkflowState
@@ -56,7 +56,7 @@ class Workflow(msgspec.Struct, frozen=True):
     limit: str = ""  # the limit's name, where a gate refused
 
 
-class DryRun(msgspec.Struct, frozen=True):
+class DryRun(msgspec.Struct, frozen=True, gc=False):
     """What an entry would do: the plan, and the name of the limit that would refuse it, if any."""
 
     plan: StrategyPlan | None

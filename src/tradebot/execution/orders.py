@@ -52,7 +52,7 @@ def client_id_of(workflow_id: str, leg: int, purpose: Purpose) -> str:
     return f"{workflow_id}.{leg}{'u' if purpose is Purpose.UNWIND else ''}"
 
 
-class Order(msgspec.Struct):
+class Order(msgspec.Struct, gc=False):
     """One order's present state; the tracker alone changes it."""
 
     intent: OrderIntent

@@ -21,30 +21,30 @@ FINAL_STRATEGY_STATES = frozenset({StrategyState.CLOSED, StrategyState.FAILED})
 FINAL_ALERT_STATES = frozenset({AlertState.RESOLVED, AlertState.DISMISSED})
 
 
-class IntentRecorded(msgspec.Struct, frozen=True, tag="intent"):
+class IntentRecorded(msgspec.Struct, frozen=True, gc=False, tag="intent"):
     intent: OrderIntent
 
 
-class OrderChangedRecord(msgspec.Struct, frozen=True, tag="order"):
+class OrderChangedRecord(msgspec.Struct, frozen=True, gc=False, tag="order"):
     update: OrderUpdate
 
 
-class FillRecorded(msgspec.Struct, frozen=True, tag="fill"):
+class FillRecorded(msgspec.Struct, frozen=True, gc=False, tag="fill"):
     fill: Fill
     strategy_id: str
 
 
-class StrategyRecorded(msgspec.Struct, frozen=True, tag="strategy"):
+class StrategyRecorded(msgspec.Struct, frozen=True, gc=False, tag="strategy"):
     strategy: Strategy
 
 
-class WorkflowRecorded(msgspec.Struct, frozen=True, tag="workflow"):
+class WorkflowRecorded(msgspec.Struct, frozen=True, gc=False, tag="workflow"):
     workflow: Workflow
     key: str  # the request's Idempotency-Key
     fingerprint: str  # the request's hash: the same key with another one is refused
 
 
-class AlertRecorded(msgspec.Struct, frozen=True, tag="alert"):
+class AlertRecorded(msgspec.Struct, frozen=True, gc=False, tag="alert"):
     alert: Alert
 
 

@@ -41,7 +41,7 @@ class LakeTable(enum.StrEnum):
     ALERTS = "alerts"
 
 
-class PositionRow(msgspec.Struct, frozen=True):
+class PositionRow(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     at: datetime
     contract: str
@@ -49,7 +49,7 @@ class PositionRow(msgspec.Struct, frozen=True):
     average_price: Money
 
 
-class TransactionRow(msgspec.Struct, frozen=True):
+class TransactionRow(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     at: datetime
     execution_id: str
@@ -63,7 +63,7 @@ class TransactionRow(msgspec.Struct, frozen=True):
     cash: Money
 
 
-class GreeksRow(msgspec.Struct, frozen=True):
+class GreeksRow(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     at: datetime
     value: float
@@ -74,7 +74,7 @@ class GreeksRow(msgspec.Struct, frozen=True):
     rho: float
 
 
-class AlertRow(msgspec.Struct, frozen=True):
+class AlertRow(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     at: datetime  # of this state, so that the newest row of an id is what the alert has become
     id: str

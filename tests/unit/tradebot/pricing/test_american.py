@@ -259,11 +259,12 @@ def test_a_chain_shares_boundaries_and_a_tick_allocates_nothing() -> None:
 
 @pytest.mark.timeout(120)
 def test_the_tick_is_vectorised() -> None:
-    """The loop over a boundary's terms runs in the widest registers that the CPU offers."""
+    """The loop over a boundary's terms runs in wide registers: on some Intel CPUs LLVM prefers those of 256 bits."""
     features = llvmlite.binding.get_host_cpu_features()
-    widths = (("avx512f", "zmm"), ("avx", "ymm"), ("sse2", "xmm"), ("neon", ".2d"))
-    widest = next(register for feature, register in widths if features.get(feature))
-    assert assembly(exercise.__name__, ["tick"])["tick"].count(widest) > 100
+    widths = (("avx512f", ("zmm", "ymm")), ("avx", ("ymm",)), ("sse2", ("xmm",)), ("neon", (".2d",)))
+    wide = next(registers for feature, registers in widths if features.get(feature))
+    told = assembly(exercise.__name__, ["tick"])["tick"]
+    assert sum(told.count(register) for register in wide) > 100
 
 
 def test_the_cache_is_bounded_and_forgets_the_oldest() -> None:
