@@ -42,6 +42,8 @@ CHANGED_BELOW, CHANGED_SHARE, CHANGED_STEPS = 1.5, 0.1, 2
 COARSE_SLOS = 12
 STEPS_FORESEEN = 30
 FINE_SLOS, FINE_FORESEEN = 60, 10
+# Of what was asked, where less was done: then it is what the target bears.
+OVERLOAD = 0.9
 # Beside the halvings and repeats that are foreseen, steps that a moving bracket may ask for.
 SPARE_STEPS = 2
 
@@ -221,7 +223,9 @@ class _Search:
     def _within(self, carried: float, broken: float, width: float) -> float:
         """Where to cut a bracket: about what was done where more was asked, one side of it and then the other."""
         middle = math.sqrt(carried * broken)
-        done = min((each.done_per_s for each in self.steps if each.outcome is Outcome.BROKEN), default=0.0)
+        # Near the knee nearly all is done, late: that says nothing, and going after it would creep down.
+        flooded = (each for each in self.steps if each.honest and each.done_per_s < OVERLOAD * each.rate_per_s)
+        done = min((each.done_per_s for each in flooded), default=0.0)
         side = math.sqrt(width)
         for rate in (done / side, done * side):
             if carried * side <= rate <= broken / side:

@@ -123,6 +123,16 @@ def test_what_is_done_in_overload_says_where_the_knee_is() -> None:
     assert rates[7] == pytest.approx(1.05 * rates[6])
 
 
+def test_what_is_done_late_says_nothing_of_the_knee() -> None:
+    """Where nearly all was done, only not in time, the bracket is halved: going after that would creep down."""
+
+    def measure(rate: float, given_s: float) -> Step:
+        return msgspec.structs.replace(wall(431.0)(rate, given_s), done_per_s=0.97 * rate)
+
+    rates = [each.rate_per_s for each in found(measure, KneeSettings(slo_ms=100), 1).steps]
+    assert rates[6] == pytest.approx((320 * 640) ** 0.5)
+
+
 def test_a_server_that_is_borne_for_moments_only_is_no_capacity() -> None:
     """At two per cent too much half a second of queue takes 25 s to grow: the interval reaches down to what holds."""
     knees = [search("steady", 170, 85, seed) for seed in range(10)]
