@@ -185,9 +185,6 @@ class Lane:
         try:
             with RowLog(path) as log, Pipeline(self._bench(scratch)) as pipeline:
                 run_rounds(every, pipeline, log, told=self._progress, show=self._show, bank=trials)
-            for trial in every:
-                if not trial.is_over:
-                    self._say(trial)
         finally:
             proof = prove(silent.log_ratios, slowed.log_ratios, plan)
             if silent.goes_on or slowed.goes_on:
@@ -198,12 +195,8 @@ class Lane:
 
     def _progress(self, trial: Trial) -> None:
         self._writer.flush()
-        if trial.is_over:
-            self._say(trial)
-
-    def _say(self, trial: Trial) -> None:
         reason = trial.note or (trial.cpu.judgement.reason if trial.cpu.judgement else "")
-        if reason:
+        if reason and (trial.is_over or trial.is_closed):
             self._show(f"{trial.name}: {reason}")
 
     def _count(self, measured: list[Measured], base: Side, head: Side, path: Path, scratch: Path) -> None:

@@ -36,18 +36,30 @@ def run_rounds(
     show: Callable[[str], None],
     bank: Sequence[Trial] = (),
 ) -> None:
-    """Measure until every trial has ended; `told` is called after each pair, `show` before each round.
+    """Measure until every trial has ended; `told` is called after each pair and at the end, `show` before each round.
 
     `bank`: the trials that lend each other the time that they do not need.
     """
-    _measure(trials, pipeline, log, told=told, show=show)
+
+    def measure() -> None:
+        while going := [trial for trial in trials if trial.goes_on]:
+            show(f"round {1 + max(len(trial.pairs) for trial in going)}: {len(going)} of {len(trials)} are not decided")
+            for at, trial in enumerate(going):
+                pair = pipeline.measure(trial.job(), _ahead(going, at))
+                pair = msgspec.structs.replace(pair, benchmark=trial.name)
+                log.add(pair)
+                trial.add(pair)
+                told(trial)
+
+    measure()
     if borrowers := lend(bank):
         lent_s = sum(trial.lent_s for trial in borrowers)
         show(f"{lent_s:.0f} s that the others did not need are lent to the {len(borrowers)} that need more")
-        _measure(trials, pipeline, log, told=told, show=show)
+        measure()
     for trial in trials:
         if trial.close():
             log.add(Pair(benchmark=trial.name, index=len(trial.pairs), closes=True))
+            told(trial)
 
 
 def lend(bank: Sequence[Trial]) -> list[Trial]:
@@ -59,24 +71,6 @@ def lend(bank: Sequence[Trial]) -> list[Trial]:
     for trial in borrowers:
         trial.lent_s = min(spare_s / len(borrowers), LENT_MAX * trial.plan.seconds_max)
     return borrowers
-
-
-def _measure(
-    trials: Sequence[Trial],
-    pipeline: Pipeline,
-    log: RowLog,
-    *,
-    told: Callable[[Trial], None],
-    show: Callable[[str], None],
-) -> None:
-    while going := [trial for trial in trials if trial.goes_on]:
-        show(f"round {1 + max(len(trial.pairs) for trial in going)}: {len(going)} of {len(trials)} are not decided")
-        for at, trial in enumerate(going):
-            pair = pipeline.measure(trial.job(), _ahead(going, at))
-            pair = msgspec.structs.replace(pair, benchmark=trial.name)
-            log.add(pair)
-            trial.add(pair)
-            told(trial)
 
 
 def taken_up(trial: Trial, before: Sequence[Pair]) -> Trial:

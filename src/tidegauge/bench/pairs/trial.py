@@ -107,6 +107,11 @@ class Trial(msgspec.Struct):
         return not self.is_over and not (is_late and has_enough)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether no pair came since it was closed."""
+        return self.closed_at == len(self.pairs)
+
+    @property
     def spare_s(self) -> float:
         """What it leaves to others."""
         return max(0.0, self.plan.seconds_max - self.seconds) if self.is_over else 0.0
@@ -146,8 +151,8 @@ class Trial(msgspec.Struct):
 
     def close(self) -> bool:
         """No pair more in this run; whether that spent anything: a look was taken that no plan had foreseen."""
-        is_new = not self.is_over and self.closed_at != len(self.pairs)
-        if not self.note and self.closed_at != len(self.pairs):
+        is_new = not self.is_over and not self.is_closed
+        if not self.note and not self.is_closed:
             self.closed_at = len(self.pairs)
             self.cpu.close(self.log_ratios, self.plan)
             if self.wall is not None and self.wall_plan is not None:

@@ -28,8 +28,10 @@ from tidegauge.load.times.shapes import STEADY
 from tidegauge.records import Finding
 from tidegauge.verdicts import Verdict
 
-# As many as a chart has points. Seven thousand grew by 12 MB an hour, in the process whose every pause is an arrival's.
-ROWS_MAX: Final = 1_200
+# Two hours by the second, for what judges the way back after a fault.
+ROWS_MAX: Final = 7_200
+# Looks at the target are drawn: as many as a chart has points. All of them grew by some ten megabytes an hour.
+LOOKS_MAX: Final = 1_200
 # A worker reports every three seconds; a second older than this many is complete.
 ROW_OPEN_S: Final = 8
 OUTBOX_MAX: Final = 600
@@ -118,7 +120,7 @@ class LoadSession:
             self._looks.append(msgspec.structs.replace(row, t_s=t_s))
             self.server.append(msgspec.to_builtins(self._looks[-1]))
             self._extremes.add(self.server[-1])
-        if len(self.server) > ROWS_MAX:
+        if len(self.server) > LOOKS_MAX:
             del self.server[::2], self._looks[::2]
 
     def take(self) -> list[tuple[int, Clocks]]:

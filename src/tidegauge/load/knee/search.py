@@ -6,8 +6,9 @@ The promise is p99 from due time within the SLO, and 99 % of what was offered do
 clocks: whoever calls it drives the steps, and the time that the search may take is added up from what they say they
 took. Up it goes by a factor; where the latency already climbs so steeply that the next step would break the promise, it
 goes no further than the rate at which the climb says so, because a target driven far past its knee needs long to
-recover, and tells nothing more. Then one rule holds to the end: the bracket that all steps together show is halved
-until it is narrow, its two ends are repeated, and when the repeats move it, it is followed.
+recover, and tells nothing more. Then one rule holds to the end: the bracket that all steps together show is halved, or
+cut about what was done where the target was flooded, until it is narrow, its two ends are repeated, and when the
+repeats move it, it is followed.
 
 A step that was not honest counts as nothing. It is taken again, after pauses that double, for a machine may be busy for
 a moment; when that does not help, the rate is given up. On the way up the search then goes on below, between what was

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 import re
+from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -14,9 +16,11 @@ from tidegauge.bench.findings import Measured, pair_findings
 from tidegauge.bench.judging.decide import Outcome, look
 from tidegauge.bench.judging.plan import RESERVE, Plan
 from tidegauge.bench.judging.selfproof import Proof
-from tidegauge.bench.pairs.pair import Pair
-from tidegauge.bench.pairs.rounds import LENT_MAX, lend, taken_up
+from tidegauge.bench.pairs.pair import Pair, PairJob
+from tidegauge.bench.pairs.rounds import LENT_MAX, lend, run_rounds, taken_up
 from tidegauge.bench.pairs.trial import PRESSURE_MAX, Trial
+from tidegauge.bench.rowlog import RowLog
+from tidegauge.bench.store import read_pairs
 from tidegauge.verdicts import Verdict
 
 PLAN = Plan()
@@ -281,3 +285,28 @@ def test_a_decided_trial_needs_no_last_look() -> None:
     each = run(trial())
     assert each.is_over
     assert not each.close()
+
+
+class Replayed:
+    """A pipeline whose pairs are known."""
+
+    def measure(self, job: PairJob, _following: object) -> Pair:
+        slow = job.benchmark.name == "slow"
+        return pair(job.index, 0.02 if slow else 0.0, spread=0.05 if slow else 0.002)
+
+
+def test_rounds_lend_time_and_tell_of_a_last_look(tmp_path: Path) -> None:
+    """What is open when its time is up goes on in borrowed time; its end is told, and stands in the log."""
+    quick, slow = trial("quick", judges_wall=False), trial("slow", judges_wall=False)
+    quick.name, slow.name = "quick", "slow"
+    told: list[Trial] = []
+    path = tmp_path / "pairs.jsonl"
+    with RowLog(path) as log:
+        run_rounds(
+            [quick, slow], cast("Any", Replayed()), log, told=told.append, show=lambda _said: None, bank=[quick, slow]
+        )
+    assert slow.seconds > PLAN.seconds_max
+    assert slow.seconds <= PLAN.seconds_max + slow.lent_s + 0.3
+    assert told[-1] is slow
+    assert slow.is_closed
+    assert [row.benchmark for row in read_pairs(path) if row.closes] == ["slow"]

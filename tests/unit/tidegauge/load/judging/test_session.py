@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tidegauge.budgets import Budgets
-from tidegauge.load.judging.session import ROWS_MAX, LoadSession, Plan
+from tidegauge.load.judging.session import LOOKS_MAX, ROWS_MAX, LoadSession, Plan
 from tidegauge.load.judging.slo import rank_bounds, samples_for, tightest_p99_ms
 from tidegauge.load.server import leaks
 from tidegauge.load.server.rows import ServerRow
@@ -317,7 +317,7 @@ def test_session_knows_the_extremes_of_a_long_run() -> None:
     """What a look at the server showed counts among the least and the most, also when it is drawn no longer."""
     session = LoadSession(clock=lambda: 1e6)
     session.started_s = 0.0
-    for second in range(ROWS_MAX + 50):
+    for second in range(LOOKS_MAX + 50):
         session.see(ServerRow(t_s=float(second), wall_s=0.0, fds=900 if second == 1 else 10, threads=None))
     told = session.snapshot()["server_extremes"]
-    assert told == {"fds": {"least": 10, "most": 900, "samples": ROWS_MAX + 50, "now": 10}}
+    assert told == {"fds": {"least": 10, "most": 900, "samples": LOOKS_MAX + 50, "now": 10}}
